@@ -1,0 +1,1 @@
+"""Generative models in JAX: networks, losses, models, training, data, metrics and pictures."""

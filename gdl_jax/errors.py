@@ -1,0 +1,24 @@
+"""What a user can do wrong, said in one sentence."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UsageError(ValueError):
+    """A user's mistake: the message says what is wrong, what was expected and what to do; the launcher exits with 2."""
+
+
+def nearest(name: str, options: Iterable[str]) -> str:
+    """The end of an error sentence: the nearest right name, else all of them.
+
+    Example:
+        >>> nearest("dcgna", ["dcgan", "vae"])
+        "did you mean 'dcgan'?"
+    """
+    options = sorted(options)
+    close = difflib.get_close_matches(name, options, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return "expected one of: " + ", ".join(options) + "." if options else "there is none."
