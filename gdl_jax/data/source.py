@@ -1,0 +1,192 @@
+"""Where examples come from: what a source is, the settings that choose one, and `load`, which opens it."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Int
+
+from gdl_jax.errors import UsageError, nearest
+
+Split = Literal["train", "test"]
+
+BUILT_IN = ("digits", "folder", "noise", "shapes")
+
+READ_BLOCK = 512
+
+
+@dataclass(frozen=True)
+class ArraySpec:
+    """Shape and dtype of one array of one example."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+
+@runtime_checkable
+class Source(Protocol):
+    """A finite set of examples with random access.
+
+    Attributes:
+        name: what it is called in logs and reports.
+        spec: the arrays of one example. Image sets have "image" (height, width, channels) uint8; labelled sets have
+            "label" () int32; others may follow ("mask", "attributes" ...).
+        classes: the names of the labels; () when unlabelled.
+    """
+
+    name: str
+    spec: dict[str, ArraySpec]
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        """Number of examples."""
+        ...
+
+    def take(self, indices: Int[np.ndarray, " n"]) -> dict[str, np.ndarray]:
+        """The examples at `indices`, in this order, stacked: the same for the same index, from any thread."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class ArraySource:
+    """A source that is wholly in memory.
+
+    Attributes:
+        name: what it is called in logs and reports.
+        arrays: one array per key; all have the same first dimension.
+        classes: the names of the labels; () when unlabelled.
+        attribute_names: the names of the columns of "attributes"; () when there are none.
+        captions: one text per example; () when there are none.
+    """
+
+    name: str
+    arrays: dict[str, np.ndarray]
+    classes: tuple[str, ...] = ()
+    attribute_names: tuple[str, ...] = ()
+    captions: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        lengths = {key: len(array) for key, array in self.arrays.items()}
+        if len(set(lengths.values())) != 1:
+            raise ValueError(f"The arrays of source {self.name!r} differ in length: {lengths}.")
+
+    @property
+    def spec(self) -> dict[str, ArraySpec]:
+        """Shape and dtype of each array of one example."""
+        return {key: ArraySpec(array.shape[1:], array.dtype) for key, array in self.arrays.items()}
+
+    def __len__(self) -> int:
+        return len(next(iter(self.arrays.values())))
+
+    def take(self, indices: Int[np.ndarray, " n"]) -> dict[str, np.ndarray]:
+        """Copies of the examples at `indices`, in this order."""
+        return {key: array[indices] for key, array in self.arrays.items()}
+
+
+def nbytes(source: Source) -> int:
+    """Bytes that all examples of the source take in memory."""
+    return len(source) * sum(int(np.prod(spec.shape)) * spec.dtype.itemsize for spec in source.spec.values())
+
+
+def resident(source: Source) -> ArraySource:
+    """Reads a whole source into memory, by blocks in a thread pool."""
+    if isinstance(source, ArraySource):
+        return source
+    # Filled in place: collecting the blocks and joining them would need twice the memory.
+    arrays = {key: np.empty((len(source), *spec.shape), spec.dtype) for key, spec in source.spec.items()}
+
+    def read(start: int) -> None:
+        indices = np.arange(start, min(start + READ_BLOCK, len(source)))
+        for key, values in source.take(indices).items():
+            arrays[key][indices] = values
+
+    with ThreadPoolExecutor() as pool:
+        # `list` lets an error of a block out; without it the pool would swallow it.
+        list(pool.map(read, range(0, len(source), READ_BLOCK)))
+    # The two are optional: a source without them is a source all the same.
+    return ArraySource(
+        source.name,
+        arrays,
+        source.classes,
+        attribute_names=getattr(source, "attribute_names", ()),
+        captions=getattr(source, "captions", ()),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSettings:
+    """Which data, and how they are prepared."""
+
+    name: str = "digits"
+    """Data set: digits, shapes, noise (built in), folder (your images, see dir), or any image set of TFDS (mnist,
+    cifar10, celeb_a ...)."""
+
+    dir: Path | None = None
+    """The image folder for `folder`, else the TFDS data directory (default: $TFDS_DATA_DIR, then TFDS's own)."""
+
+    size: int | None = None
+    """Height and width of the images in pixels (default: the data set's own)."""
+
+    channels: Literal[1, 3] | None = None
+    """1 = grey, 3 = RGB (default: as stored)."""
+
+    crop: int | None = None
+    """Side in pixels of the square cut from the centre before resizing (default: the shorter side; 140 for celeb_a)."""
+
+    num_examples: int | None = None
+    """Use only the first so many examples; for shapes and noise, how many to make (default: all; 10,000 and 1,024)."""
+
+    seed: int = 0
+    """Seed of the generated sets (shapes, noise); stored data do not depend on it."""
+
+    placement: Literal["auto", "device", "host"] = "auto"
+    """Where the examples wait: in the accelerator's memory, streamed from the host, or chosen by their size."""
+
+    flip: bool = False
+    """Mirror every second image at random while training."""
+
+    def __post_init__(self):
+        for field in ("size", "crop", "num_examples"):
+            value = getattr(self, field)
+            if value is not None and value < 1:
+                raise UsageError(f"--data.{field} is {value}, but must be at least 1.")
+
+
+def load(settings: DataSettings, split: Split) -> Source:
+    """Opens the data set that the settings name.
+
+    Args:
+        settings: name and preparation.
+        split: "train" or "test"; the two share no example (except a folder that holds a single image).
+
+    Raises:
+        UsageError: there is no such data set, it is not prepared, or the settings do not suit it.
+    """
+    # Each of these modules builds on this one, and importing TFDS or scikit-learn takes longer than most data sets.
+    module = importlib.import_module(f"gdl_jax.data.{settings.name if settings.name in BUILT_IN else 'tfds'}")
+    return module.load(settings, split)
+
+
+def reject_crop(settings: DataSettings) -> None:
+    """Raises a UsageError when a crop is asked of a set that is drawn in the wanted size anyway."""
+    if settings.crop is not None:
+        raise UsageError(
+            f"--data.crop is for stored images, but {settings.name!r} is drawn in the size that --data.size gives: "
+            "leave --data.crop out."
+        )
+
+
+def unknown_name(name: str, others: Iterable[str]) -> UsageError:
+    """The error for a data set that exists neither here nor among the `others`."""
+    # The hint "one of ..." would name hundreds of sets, so only a near name is worth saying.
+    hint = nearest(name, {*BUILT_IN, *others})
+    hint = hint if hint.startswith("did you mean") else f"built in are {', '.join(BUILT_IN)}; the others are TFDS's."
+    return UsageError(
+        f"There is no data set {name!r}: {hint} (For images of your own: --data.name folder --data.dir YOUR_FOLDER.)"
+    )

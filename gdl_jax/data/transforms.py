@@ -1,0 +1,30 @@
+"""What happens to a batch inside the compiled step: the same from every pipeline."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jaxtyping import Float, Key, Num, UInt8
+
+
+def scale(images: UInt8[Array, ...], image_range: tuple[float, float]) -> Float[Array, ...]:
+    """0..255 to the model's range, float32."""
+    low, high = image_range
+    return low + images.astype(jnp.float32) * ((high - low) / 255)
+
+
+def to_uint8(images: Num[np.ndarray, ...], image_range: tuple[float, float]) -> UInt8[np.ndarray, ...]:
+    """The model's range to 0..255, rounded and clipped."""
+    low, high = image_range
+    unit = (np.asarray(images, np.float32) - low) / (high - low)
+    return np.clip(np.rint(unit * 255), 0, 255).astype(np.uint8)
+
+
+def random_flip(
+    images: Num[Array, "batch height width channels"], key: Key[Array, ""]
+) -> Num[Array, "batch height width channels"]:
+    """Mirrors each image left to right with probability 1/2."""
+    flips = jax.random.bernoulli(key, shape=(images.shape[0], 1, 1, 1))
+    return jnp.where(flips, images[:, :, ::-1], images)

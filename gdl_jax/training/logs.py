@@ -1,0 +1,155 @@
+"""What a run writes while it goes on: metrics.jsonl, TensorBoard events, and the console."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+from tqdm import tqdm
+
+from gdl_jax.files import write_atomically
+from gdl_jax.pictures.grid import save_png
+
+Values = Mapping[str, float]
+
+
+class MetricsFile:
+    """metrics.jsonl: one JSON object a line, flushed; a resumed run has neither gaps nor repeats."""
+
+    def __init__(self, path: Path, step: int):
+        """Opens the file to continue after `step`: later lines, and one cut short by a crash, are dropped."""
+        kept = [line for line in _whole_lines(path) if json.loads(line)["step"] <= step]
+        write_atomically(path, "".join(line + "\n" for line in kept))
+        self._file = path.open("a", buffering=1)
+
+    def write(self, line: Mapping[str, Any]) -> None:
+        """Appends a line; a number that is not finite becomes null, since JSON knows none."""
+        self._file.write(json.dumps(_finite(line), allow_nan=False) + "\n")
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+
+def _whole_lines(path: Path) -> list[str]:
+    lines = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            json.loads(line)
+        except ValueError:
+            break
+        lines.append(line)
+    return lines
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+class TensorBoard:
+    """The same numbers and pictures as TensorBoard events."""
+
+    def __init__(self, folder: Path, step: int):
+        """Continues after `step`: events after it are purged when TensorBoard reads them."""
+        from tensorboardX import SummaryWriter
+
+        self._writer = SummaryWriter(str(folder), purge_step=step + 1)
+
+    def scalars(self, values: Values, step: int) -> None:
+        """Adds numbers."""
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, step)
+
+    def image(self, name: str, picture: UInt8[np.ndarray, "height width channels"], step: int) -> None:
+        """Adds a picture."""
+        self._writer.add_image(name, picture, step, dataformats="HWC")
+
+    def close(self) -> None:
+        """Writes what is buffered."""
+        self._writer.close()
+
+
+class Reporter:
+    """Everything that a run writes and says. Only the first process has a voice; the others call it all the same."""
+
+    def __init__(self, workdir: Path, *, step: int, total: int, tensorboard: bool, first_process: bool):
+        """Continues the files of a workdir after `step`."""
+        self._workdir = workdir
+        self._writes = first_process
+        self.console = Console(total=total, step=step, speaks=first_process)
+        self._file = MetricsFile(workdir / "metrics.jsonl", step) if first_process else None
+        self._board = TensorBoard(workdir / "tensorboard", step) if first_process and tensorboard else None
+
+    def metrics(self, line: Mapping[str, Any], waiting: float) -> None:
+        """A line of metrics.jsonl, the same to TensorBoard and console; `waiting` is the share of time without data."""
+        if self._file:
+            self._file.write(line)
+        if self._board:
+            rate = {"examples_per_second": line["examples_per_second"]}
+            self._board.scalars(line["metrics"] | rate, line["step"])
+        self.console.report(line["step"], line["examples_per_second"], waiting, line["metrics"])
+
+    def evaluation(self, step: int, values: Values) -> None:
+        """Measures on the test set."""
+        if self._file:
+            self._file.write({"step": step, "evaluation": values})
+        if self._board:
+            self._board.scalars(values, step)
+        self.console.say(f"step {step}: " + ", ".join(f"{name} {value:.5g}" for name, value in values.items()))
+
+    def pictures(self, step: int, pictures: Mapping[str, UInt8[np.ndarray, "height width channels"]]) -> None:
+        """samples/000500.png, and with a prefix what is not "samples"."""
+        for name, picture in pictures.items():
+            prefix = "" if name == "samples" else f"{name}_"
+            if self._writes:
+                save_png(self._workdir / "samples" / f"{prefix}{step:06d}.png", picture)
+            if self._board:
+                self._board.image(name, picture, step)
+
+    def close(self) -> None:
+        """Closes all of it."""
+        for writer in (self._file, self._board, self.console):
+            if writer:
+                writer.close()
+
+
+class Console:
+    """A progress bar on a terminal, a line per report elsewhere; silent on all processes but the first."""
+
+    def __init__(self, *, total: int, step: int, speaks: bool):
+        """Shows the progress from `step` to `total`."""
+        self._speaks = speaks
+        self._total = total
+        show = speaks and sys.stderr.isatty()
+        self._bar = tqdm(total=total, initial=step, unit="step", dynamic_ncols=True, disable=not show)
+
+    def say(self, text: str) -> None:
+        """Prints a line above the bar."""
+        if self._speaks:
+            tqdm.write(text, file=sys.stdout)
+            sys.stdout.flush()
+
+    def advance(self, steps: int) -> None:
+        """Moves the bar."""
+        self._bar.update(steps)
+
+    def report(self, step: int, rate: float, waiting: float, values: Values) -> None:
+        """Shows images per second, the share of the time spent waiting for data, and the metrics."""
+        shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
+        if self._bar.disable:
+            width = len(str(self._total))
+            self.say(f"step {step:{width}d}/{self._total}  {rate:.4g} images/s  waiting {waiting:.0%}  {shown}")
+        else:
+            self._bar.set_postfix_str(f"{rate:.4g} images/s, waiting {waiting:.0%}")
+
+    def close(self) -> None:
+        """Leaves the terminal in order."""
+        self._bar.close()
