@@ -11,7 +11,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from experiments.registry import Experiment, register
-from gdl_jax.data.source import DataSettings, Source
+from gdl_jax.data.source import DataSettings
+from gdl_jax.data.spec import DataSpec
 from gdl_jax.errors import UsageError
 from gdl_jax.models.vae import VAE
 from gdl_jax.networks.conv_autoencoder import ConvDecoder, ConvEncoder
@@ -78,9 +79,9 @@ class ConvVAE(Experiment):
     """Beta of the beta-VAE; 1 is the ELBO."""
     optimizer: Adam = Adam(learning_rate=1e-3)
 
-    def build(self, train: Source) -> VAE:
+    def build(self, data: DataSpec) -> VAE:
         """See `Experiment`."""
-        height, width, channels = train.spec["image"].shape
+        height, width, channels = data.image_shape
         if height != width or height % 4:
             raise UsageError(
                 f"This autoencoder takes square images of a side that 4 divides, and these are {height}x{width}; "

@@ -12,7 +12,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from experiments.registry import Experiment, register
-from gdl_jax.data.source import DataSettings, Source
+from gdl_jax.data.source import DataSettings
+from gdl_jax.data.spec import DataSpec
 from gdl_jax.errors import UsageError
 from gdl_jax.layers.initializers import torch_uniform, torch_uniform_fan_out
 from gdl_jax.layers.normalisation import BatchNorm
@@ -132,10 +133,10 @@ class DCGAN(Experiment):
     """Of the generator's averaged parameters, from which samples are drawn; None for no average."""
     optimizer: Adam = Adam(learning_rate=2e-4, b1=0.5)
 
-    def build(self, train: Source) -> GAN:
+    def build(self, data: DataSpec) -> GAN:
         """See `Experiment`."""
         builder, divisor = ARCHITECTURES[self.architecture]
-        height, width, channels = train.spec["image"].shape
+        height, width, channels = data.image_shape
         if height != width or height % divisor:
             raise UsageError(
                 f"The {self.architecture} networks make square images of a side that {divisor} divides, and these are "
@@ -180,9 +181,7 @@ class DCGAN(Experiment):
             "valle": cls(
                 architecture="valle", data=DataSettings(name="cifar10"), batch_size=128, steps=39_000, **published
             ),
-            "lanham": cls(
-                architecture="lanham", data=DataSettings(name="celeb_a", size=64), steps=50_000, **lanham
-            ),
+            "lanham": cls(architecture="lanham", data=DataSettings(name="celeb_a", size=64), steps=50_000, **lanham),
             "lanham_upsampling": cls(
                 architecture="lanham_upsampling",
                 data=DataSettings(name="fashion_mnist", size=32),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
-from gdl_jax.data.source import Source
+from gdl_jax.data.spec import DataSpec
 from gdl_jax.errors import UsageError, nearest
 from gdl_jax.models.model import Model
 from gdl_jax.training.settings import RunSettings
@@ -34,13 +34,13 @@ class Experiment(RunSettings):
     """The measure that chooses the best checkpoint."""
 
     @abstractmethod
-    def build(self, train: Source) -> Model:
-        """The model for images like those of the source."""
+    def build(self, data: DataSpec) -> Model:
+        """The model for such data."""
 
     @classmethod
-    @abstractmethod
     def presets(cls) -> dict[str, Self]:
-        """Named settings; "smoke" runs in seconds with tiny networks."""
+        """Named settings; "smoke", which every registered experiment has, runs in seconds with tiny networks."""
+        return {}
 
     @classmethod
     def summary(cls) -> str:
@@ -105,7 +105,9 @@ def _import(name: str) -> type[Experiment]:
         ) from error
     found: Any = getattr(module, attribute, None)
     if not (inspect.isclass(found) and issubclass(found, Experiment) and is_dataclass(found)):
-        options = [key for key, value in vars(module).items() if inspect.isclass(value) and issubclass(value, Experiment)]
+        options = [
+            key for key, value in vars(module).items() if inspect.isclass(value) and issubclass(value, Experiment)
+        ]
         raise UsageError(f"{module_name} has no experiment {attribute!r}: {nearest(attribute, options)}")
     return found
 
@@ -117,7 +119,19 @@ class System:
     id: str
     line: str
     text: str
+    chapter: str
     name: str
+
+    @property
+    def author(self) -> str:
+        """By whom the text is known."""
+        return self.text.split(",")[0]
+
+    @property
+    def place(self) -> str:
+        """Author and chapter: "Foster ch. 3"."""
+        chapter = f"ch. {self.chapter}" if self.chapter[0].isdigit() else self.chapter
+        return f"{self.author}, {chapter}"
 
 
 def read_catalogue() -> dict[str, System]:

@@ -90,15 +90,14 @@ def fit(image: Image.Image, *, crop: int | None, size: int | None) -> Image.Imag
         crop: side of the square in pixels, at most the shorter side; None = the shorter side.
         size: side of the result; None = that of the square.
     """
-    height, width = fitted_shape(image.height, image.width, crop=crop, size=size)
     if crop is None and size is None:
         return image
+    height, width = fitted_shape(image.height, image.width, crop=crop, size=size)
     side = _square(image.height, image.width, crop)
     left, top = (image.width - side) // 2, (image.height - side) // 2
-    box = (left, top, left + side, top + side)
-    if (height, width) == (side, side):
-        return image.crop(box)
-    return image.resize((width, height), Image.Resampling.BICUBIC, box=box)
+    # `resize` takes a box too, but then the filter sees the pixels around it.
+    square = image.crop((left, top, left + side, top + side))
+    return square if square.size == (width, height) else square.resize((width, height), Image.Resampling.BICUBIC)
 
 
 def fitted_shape(height: int, width: int, *, crop: int | None, size: int | None) -> tuple[int, int]:

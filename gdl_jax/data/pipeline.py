@@ -24,8 +24,10 @@ class Pipeline(Protocol):
     """What is put on every device once; {} if nothing is."""
 
     def calls(self, step: int, steps: int, batches: int, last: int) -> Iterator[Mapping[str, np.ndarray]]:
-        """For every call from `step` up to `last` this process's rows of the arrays to split over the devices along
-        axis 2: leaves of shape (steps, batches, rows, ...).
+        """This process's rows of what is split over the devices along axis 2, for every call from `step` up to `last`.
+
+        Yields:
+            Leaves of shape (steps, batches, rows, ...).
         """
 
     def select(self, resident: Mapping[str, Array], payload: Mapping[str, Array]) -> Mapping[str, Array]:

@@ -253,7 +253,7 @@ def render(scenes: Scenes, size: int, *, style: Literal[0, 1] = 0) -> dict[str, 
     edges = np.full((n, size, size, 1), 255, np.float32)
     for slot in reversed(range(scenes.form.shape[1])):
         depth = distance(scenes, slot, size)[..., None]
-        drawn = depth if style == 0 else np.abs(depth + line) - line
+        drawn = depth if style == 0 else np.abs(depth + 0.75 * line) - 0.75 * line
         image = _over(image, _colours(HUES)[scenes.hue[:, slot]][:, None, None], _coverage(drawn))
         edges = _over(_over(edges, 255.0, _coverage(depth)), 0.0, _coverage(np.abs(depth) - line / 2))
         inside = depth < 0

@@ -176,7 +176,12 @@ def _conversion(
 
 
 def _attribute_names(feature: object) -> tuple[str, ...]:
-    """The columns of a feature that is a table of numbers; () for any other."""
+    """The whole numbers in a feature that is a table of them, sorted; () for any other feature."""
     if not isinstance(feature, tfds.features.FeaturesDict):
         return ()
-    return tuple(feature)
+    # Sorted, since TFDS reads them from disk in no fixed order; it is also the order in which CelebA lists its own.
+    return tuple(sorted(name for name, entry in feature.items() if entry.shape == () and _is_whole(entry)))
+
+
+def _is_whole(feature: tfds.features.FeatureConnector) -> bool:
+    return np.dtype(feature.np_dtype).kind in "biu"

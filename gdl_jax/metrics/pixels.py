@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from jaxtyping import Float, UInt8
 
@@ -20,7 +22,7 @@ def pixel_features(
     def pool(array: np.ndarray, axis: int) -> np.ndarray:
         n = array.shape[axis]
         edges = [round(i * n / size) for i in range(size + 1)]
-        cells = [range(a, b) if b > a else [min(a, n - 1)] for a, b in zip(edges, edges[1:], strict=False)]
+        cells = [range(a, b) if b > a else [min(a, n - 1)] for a, b in pairwise(edges)]
         return np.stack([array.take(cell, axis).mean(axis) for cell in cells], axis)
 
     pooled = pool(pool(images.astype(np.float64) / 255, 1), 2)

@@ -1,4 +1,4 @@
-"""A generator against a discriminator (Goodfellow et al. 2014). What differs between two-player GANs is in the fields."""
+"""A generator against a discriminator (Goodfellow et al. 2014); what differs between such GANs is in the fields."""
 
 from __future__ import annotations
 
@@ -117,7 +117,9 @@ class GAN:
         metrics = {"logit_real": on_real.mean(), "logit_fake": on_fake.mean()}
         return self.loss.discriminator(on_real, on_fake), Outcome({"discriminator": collections}, metrics)
 
-    def _generate(self, params: dict[str, PyTree], state: TrainState, batch: Batch, key: Array) -> tuple[Array, Outcome]:
+    def _generate(
+        self, params: dict[str, PyTree], state: TrainState, batch: Batch, key: Array
+    ) -> tuple[Array, Outcome]:
         k_fake, k_on_real, k_on_fake = jax.random.split(key, 3)
         real = batch["image"]
         fake, collections = self._fake(params["generator"], state, k_fake, len(real))

@@ -22,6 +22,10 @@ class Mean:
         count = jnp.asarray(count, jnp.float32)
         return cls(jnp.where(count > 0, value.astype(jnp.float32) * count, 0.0), count)
 
+    def value(self) -> float:
+        """The mean; NaN if nothing was seen."""
+        return float(self.total / self.count) if self.count else float("nan")
+
     def merge(self, other: Mean) -> Mean:
         """Both together."""
         return Mean(self.total + other.total, self.count + other.count)

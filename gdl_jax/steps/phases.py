@@ -122,6 +122,8 @@ def _update(phase: Phase, optimizers, state: TrainState, batch: Batch, key: Arra
 
 def _join(metrics: Metrics, later: Metrics) -> Metrics:
     """Adds a phase's metrics to the step's; a repeated phase merges with itself."""
-    means = {name: metrics.means[name].merge(mean) if name in metrics.means else mean for name, mean in later.means.items()}  # fmt: skip
-    faults = {name: metrics.faults[name].merge(fault) if name in metrics.faults else fault for name, fault in later.faults.items()}  # fmt: skip
-    return Metrics(metrics.means | means, metrics.faults | faults)
+    return Metrics(_merge(metrics.means, later.means), _merge(metrics.faults, later.faults))
+
+
+def _merge(before: dict, later: dict) -> dict:
+    return before | {name: before[name].merge(value) if name in before else value for name, value in later.items()}

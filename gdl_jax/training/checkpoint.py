@@ -26,6 +26,7 @@ from jaxtyping import PyTree
 
 from gdl_jax.errors import UsageError
 from gdl_jax.files import write_json
+from gdl_jax.training.sharding import barrier
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ class Checkpoints:
             if jax.process_index() == 0:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 self._discard_unrecorded()
-            _barrier("checkpoints")
+            barrier("checkpoints")
             self._orbax = self._open()
 
     def _open(self) -> ocp.training.Checkpointer:
@@ -153,7 +154,7 @@ class Checkpoints:
                 write_json(self._record(step), _seal(record | {"files": _file_digests(self.folder / str(step))}))
         except Exception as error:
             raise CheckpointError(self._failure(step, error)) from error
-        _barrier(f"saved {step}")
+        barrier(f"saved {step}")
 
     def _failure(self, step: int, error: Exception) -> str:
         kept = self.steps()
@@ -164,7 +165,7 @@ class Checkpoints:
     def _prune(self) -> None:
         steps = self.steps()
         best = self.best()
-        _barrier("prune")
+        barrier("prune")
         for step in steps[: -self.keep] if self.keep else []:
             if step != best:
                 if jax.process_index() == 0:
@@ -226,7 +227,7 @@ class Checkpoints:
                 if (self.folder / str(newer)).exists():
                     (self.folder / str(newer)).rename(target)
                 self._record(newer).unlink()
-        _barrier("aside")
+        barrier("aside")
         self._orbax.close()
         self._orbax = self._open()
 
@@ -291,13 +292,6 @@ def _file_digests(folder: Path) -> dict[str, str]:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
-
-
-def _barrier(name: str) -> None:
-    if jax.process_count() > 1:
-        from jax.experimental import multihost_utils
-
-        multihost_utils.sync_global_devices(name)
 
 
 def _from_first_process(text: str) -> str:

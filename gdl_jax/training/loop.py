@@ -220,7 +220,7 @@ class _Window:
         train, data = (progress.seconds[kind] - self._seconds.get(kind, 0.0) for kind in ("train", "data"))
         step = progress.step
         found = jax.device_get(meter)
-        values = {name: float(mean.total / mean.count) if mean.count else float("nan") for name, mean in found.means.items()}  # fmt: skip
+        values = {name: mean.value() for name, mean in found.means.items()}
         skipped = {f"{phase}/skipped": float(fault.count) for phase, fault in found.faults.items() if fault.count}
         line = {
             "step": step,
@@ -245,9 +245,9 @@ def _check_faults(carry: Carry, model: Model, settings: RunSettings, since: int)
                 if wrong
             )
             raise NonFiniteError(
-                f"{what} of phase {name!r} became non-finite in step {int(fault.step)} ({int(fault.count)} updates since "
-                f"step {since}); the last checkpoint is good: go on from it with a lower learning rate in a new "
-                "workdir, or with --on-nonfinite skip."
+                f"In step {int(fault.step)}, {what} of phase {name!r} was not finite ({int(fault.count)} such updates "
+                f"in steps {since} to {int(carry.state.step)}); the last checkpoint is good: go on from it with "
+                "--on-nonfinite skip, or start anew with a lower learning rate."
             )
 
 
@@ -264,9 +264,13 @@ def checkpoint_bytes(carry: Carry) -> int:
     return sum(int(np.prod(x.shape)) * x.dtype.itemsize for x in jax.tree.leaves(carry))
 
 
+def disk_bytes(carry: Carry, settings: RunSettings) -> int:
+    """What a run needs: the checkpoints that stay, the best, the one being written, and 16 MiB for all else."""
+    return checkpoint_bytes(carry) * (settings.keep_checkpoints + 2) + 2**24
+
+
 def _check_disk(workdir: Path, carry: Carry, settings: RunSettings) -> None:
-    """The run must have room for its checkpoints: those that stay, the best, and the one being written."""
-    needed = checkpoint_bytes(carry) * (settings.keep_checkpoints + 2) + 2**24
+    needed = disk_bytes(carry, settings)
     free = shutil.disk_usage(workdir).free
     if free < needed:
         raise UsageError(

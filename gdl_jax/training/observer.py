@@ -22,6 +22,13 @@ from gdl_jax.training.program import Reconstructor, Sampler, make_reconstructor,
 from gdl_jax.training.settings import RunSettings
 from gdl_jax.training.sharding import local_rows, put, replicated, split_along
 
+PROTOCOL = {
+    "test/frechet_pixels": (
+        "Frechet distance between Gaussians fitted to 8x8 cell means of the pixels in [0, 1], of as many samples as "
+        "test images, 10,000 at the most; samples with averaged parameters where the model keeps them"
+    ),
+    "test/frechet_pixels_of_training_images": "the same with as many training images, evenly spaced, for samples",
+}
 RECONSTRUCTIONS = 10
 MAX_IMAGES = 10_000
 """Images of each side in a Frechet distance, at the most."""
@@ -58,7 +65,7 @@ def evaluate_examples(
         for name, values in found.items():
             totals[name] = totals.get(name, 0.0) + float(np.asarray(values, np.float64) @ weights)
         count += weights.sum()
-    return {name: total / count for name, total in totals.items()}
+    return {name: float(total / count) for name, total in totals.items()}
 
 
 def evaluate_samples(sample: Sampler, state: TrainState, train: Source, test: Source, *, seed: int) -> dict[str, float]:

@@ -25,7 +25,7 @@ AXIS = "data"
 def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
     """A mesh over all devices of all processes, or over those given.
 
-    The axis is Auto: jax's default, Explicit, refuses gathers and concatenations of arrays that are sharded differently.
+    The axis is Auto: jax's default, Explicit, refuses to gather from and to concatenate differently sharded arrays.
     """
     devices = jax.devices() if devices is None else list(devices)
     return jax.make_mesh((len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices)
@@ -88,7 +88,8 @@ def connect(hosts: Hosts) -> None:
         raise UsageError("--coordinator, --num-processes and --process-id go together; give all three or none of them.")
     if hosts.process_id is not None and not 0 <= hosts.process_id < hosts.num_processes:
         raise UsageError(
-            f"--process-id {hosts.process_id} is not below --num-processes {hosts.num_processes}; processes count from 0."
+            f"--process-id {hosts.process_id} is not among the {hosts.num_processes} of --num-processes; "
+            "processes count from 0."
         )
     if os.environ.get("JAX_PLATFORMS", "").startswith("cpu"):
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
@@ -115,3 +116,11 @@ def any_process(flag: bool) -> bool:
     from jax.experimental import multihost_utils
 
     return bool(multihost_utils.process_allgather(np.asarray(flag)).any())
+
+
+def barrier(name: str) -> None:
+    """Waits until every process has come here."""
+    if jax.process_count() > 1:
+        from jax.experimental import multihost_utils
+
+        multihost_utils.sync_global_devices(name)

@@ -16,7 +16,7 @@ def examples():
 
 
 def test_masks_are_the_object_and_its_colour_exactly(examples):
-    form, hue, size, column, row, background = examples["attributes"].T
+    form, hue, _, _, _, background = examples["attributes"].T
     np.testing.assert_array_equal(examples["label"], form)
     for i in range(300):
         image, mask = examples["image"][i].astype(int), examples["mask"][i, ..., 0]
@@ -24,7 +24,9 @@ def test_masks_are_the_object_and_its_colour_exactly(examples):
         np.testing.assert_array_equal(examples["instance"][i, ..., 0], mask > 0)
         to_object = np.abs(image - HUE[hue[i]]).sum(-1)
         to_background = np.abs(image - BACKGROUND[background[i]]).sum(-1)
-        np.testing.assert_array_equal(to_object < to_background, mask > 0)
+        halfway = np.abs(to_object - to_background) <= 6
+        np.testing.assert_array_equal((to_object < to_background) | halfway, (mask > 0) | halfway)
+        assert halfway.sum() < 20
         # Only the antialiased contour is of neither colour.
         assert (np.minimum(to_object, to_background) > 0).sum() < 0.25 * 64**2
 
@@ -119,9 +121,7 @@ def test_second_style_is_the_outline_of_the_same_scene():
     )
     for key in ("mask", "instance", "edges", "label", "attributes"):
         np.testing.assert_array_equal(filled[key], outlined[key])
-    inked = [
-        (images["image"] != images["image"][:, :1, :1]).any(-1).sum(axis=(1, 2)) for images in (filled, outlined)
-    ]
+    inked = [(images["image"] != images["image"][:, :1, :1]).any(-1).sum(axis=(1, 2)) for images in (filled, outlined)]
     solid = np.isin(filled["label"], [shapes.FORMS.index(form) for form in ("circle", "square")])
     assert (inked[1] <= inked[0]).all()
     assert (inked[1][solid] < 0.95 * inked[0][solid]).all()
@@ -131,11 +131,11 @@ def test_edges_run_along_the_mask():
     examples = shapes.Shapes(num_examples=50, size=64, edges=True).take(np.arange(50))
     mask, dark = examples["mask"][..., 0] > 0, examples["edges"][..., 0] < 128
     change = (mask[:, 1:, :-1] != mask[:, :-1, :-1]) | (mask[:, :-1, 1:] != mask[:, :-1, :-1])
-    near = change.copy()
-    for shift in (-2, -1, 1, 2):
-        near |= np.roll(change, shift, axis=1) | np.roll(change, shift, axis=2)
+    near = change
+    for axis in (1, 2):
+        near = np.any([np.roll(near, shift, axis) for shift in range(-4, 5)], axis=0)
     assert dark.sum(axis=(1, 2)).min() > 10
-    assert (near | ~dark[:, :-1, :-1])[:, 3:-3, 3:-3].all()
+    assert (near | ~dark[:, :-1, :-1]).all()
     assert (examples["edges"][~(mask | dark)] > 100).all()
 
 
@@ -173,9 +173,10 @@ def test_flow_carries_each_frame_to_the_next():
 
 
 def test_films_start_with_the_still_scene_and_stay_in_the_picture():
-    frames, _ = moving(0, 4, 200, size=32)
+    frames, _ = moving(0, 4, 1)
     np.testing.assert_array_equal(frames[0], shapes.Shapes(num_examples=5).take(np.array([4]))["image"][0])
-    rim = np.concatenate([frames[:, 0], frames[:, -1], frames[:, :, 0], frames[:, :, -1]], axis=1)
-    assert (rim == rim[:1, :1]).all()
+    for index in range(4):
+        areas = (shapes.render(paths(0, index, 200), 64)["mask"] > 0).sum(axis=(1, 2, 3))
+        assert areas.min() > 0.9 * areas.max()
     several, _ = moving(0, 4, 3, max_objects=3)
     assert (several[0] != several[2]).any()

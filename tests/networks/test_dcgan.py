@@ -25,7 +25,7 @@ def four(kernel: int) -> dict:
 
 
 # name: network, input shape, output shape, trainable, with batch norm's statistics. The spec has no counts for J21; its
-# generator's, by hand: 101 * 16384 + 25 (1024 * 512 + 512 * 256 + 256 * 128 + 128 * 3) + 899 + 2 (1024 + 512 + 256 + 128).
+# generator: 101 * 16384 + 25 (1024 * 512 + 512 * 256 + 256 * 128 + 128 * 3) + 899 + 2 (1024 + 512 + 256 + 128).
 CASES = {
     "J21 generator": (
         Generator((4, 4, 1024), (512, 256, 128, 3), **four(5)), (2, 100), (2, 64, 64, 3), 18_872_323, None),

@@ -1,0 +1,162 @@
+"""From words on the command line to frozen settings, and one sentence for what is wrong with them."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import tyro
+
+from experiments.registry import Experiment
+from gdl_jax.errors import UsageError, nearest
+from gdl_jax.training.sharding import Hosts
+
+Settings = TypeVar("Settings")
+
+CONFIG = (tyro.conf.FlagCreatePairsOff, tyro.conf.HelptextFromCommentsOff)
+
+registry = tyro.constructors.ConstructorRegistry()
+
+
+@registry.primitive_rule
+def boolean(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors.PrimitiveConstructorSpec[bool] | None:
+    """Settings take true or false in small letters."""
+    if info.type is not bool:
+        return None
+    words = {"true": True, "false": False}
+
+    def parse(arguments: list[str]) -> bool:
+        if arguments[0].lower() not in words:
+            raise ValueError(f"expected true or false, not {arguments[0]!r}")
+        return words[arguments[0].lower()]
+
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="{true,false}",
+        instance_from_str=parse,
+        is_instance=lambda value: isinstance(value, bool),
+        str_from_instance=lambda value: [str(value).lower()],
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launch(Hosts):
+    """How and where to run; none of it changes what is computed."""
+
+    workdir: Path | None = None
+    """Folder of the run (default: runs/NAME)."""
+    preset: str | None = None
+    """Named settings to start from, as `list` shows them; the settings given beside it come on top."""
+    restart: bool = False
+    """Delete the run in the workdir and start anew."""
+    dry_run: bool = False
+    """Print settings, parameters, FLOPs, memory and disk, and stop."""
+    profile: bool = False
+    """Write a jax.profiler trace of a few steps to WORKDIR/profile."""
+
+
+def parse_training(name: str, experiment: type[Experiment], arguments: Sequence[str]) -> tuple[Launch, Experiment]:
+    """The settings of `NAME [--setting value ...]`, on top of the preset's.
+
+    Raises:
+        UsageError: an unknown preset or setting, or a value of the wrong type.
+    """
+    default = experiment()
+    chosen = [b for a, b in zip(arguments, [*arguments[1:], ""], strict=True) if a == "--preset"]
+    chosen += [a.removeprefix("--preset=") for a in arguments if a.startswith("--preset=")]
+    if chosen:
+        presets = experiment.presets()
+        if chosen[-1] not in presets:
+            raise UsageError(f"{name} has no preset {chosen[-1]!r}: {nearest(chosen[-1], presets)}")
+        default = presets[chosen[-1]]
+    together = dataclasses.make_dataclass(
+        "Training",
+        [
+            ("launch", Annotated[Launch, tyro.conf.arg(name="")], dataclasses.field(default=Launch())),
+            (
+                "experiment",
+                Annotated[experiment, tyro.conf.arg(name=""), tyro.conf.FlagConversionOff],
+                dataclasses.field(default=default),
+            ),
+        ],
+    )
+    found = parse(together, arguments, prog=f"python -m experiments.run {name}", description=experiment.__doc__)
+    return found.launch, found.experiment
+
+
+def parse(settings: type[Settings], arguments: Sequence[str], *, prog: str, description: str | None) -> Settings:
+    """Any dataclass from its words; `--help` prints and exits.
+
+    Raises:
+        UsageError: an unknown option, or a value of the wrong type.
+    """
+    said = io.StringIO()
+    wants_help = any(word in ("-h", "--help") for word in arguments)
+    quiet = contextlib.nullcontext() if wants_help else contextlib.redirect_stderr(said)
+    try:
+        with registry, quiet:
+            found, unknown = tyro.cli(
+                settings,
+                args=list(arguments),
+                prog=prog,
+                description=description,
+                return_unknown_args=True,
+                config=CONFIG,
+            )
+    except SystemExit as end:
+        if not end.code:
+            raise
+        raise UsageError(f"{_sentence(said.getvalue())} See {prog} --help.") from end
+    if unknown:
+        options = [word for word in unknown if word.startswith("--")]
+        known = ["--" + path for path in _option_names(found)]
+        if options:
+            option = options[0].split("=")[0]
+            raise UsageError(f"There is no setting {option}: {nearest(option.replace('_', '-'), known)}")
+        raise UsageError(f"{unknown[0]!r} is not expected here; settings are written --name value. See {prog} --help.")
+    return found
+
+
+def _option_names(settings: Any, prefix: str = "") -> list[str]:
+    names = []
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        name = "" if field.name in ("launch", "experiment") else f"{prefix}{field.name.replace('_', '-')}"
+        if dataclasses.is_dataclass(value):
+            names += _option_names(value, f"{name}." if name else "")
+        else:
+            names.append(name)
+    return names
+
+
+def _sentence(box: str) -> str:
+    """The message in the box that tyro draws, on one line."""
+    lines = [re.sub(r"^[│|]\s?|\s*[│|]$", "", line).strip() for line in box.splitlines()]
+    lines = [line for line in lines if not line.startswith(("╭", "╰"))]
+    message = []
+    for line in lines:
+        if re.fullmatch(r"[─-]+", line):
+            break
+        message.append(line)
+    text = " ".join(message).strip() or "The settings could not be read."
+    return text if text.endswith(".") else text + "."
+
+
+def to_arguments(config: dict[str, Any], prefix: str = "") -> list[str]:
+    """The words that say a saved configuration again: {"data": {"name": "mnist"}} -> --data.name mnist."""
+    words = []
+    for key, value in config.items():
+        option = f"{prefix}{key}".replace("_", "-")
+        if isinstance(value, dict):
+            words += to_arguments(value, f"{prefix}{key}.")
+        elif isinstance(value, list):
+            words += [f"--{option}", *map(str, value)]
+        else:
+            words += [f"--{option}", str(value).lower() if isinstance(value, bool) else str(value)]
+    return words

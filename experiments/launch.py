@@ -1,0 +1,105 @@
+"""From the words of the command line to a run, and from what goes wrong to a sentence and an exit code."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import jax
+
+from experiments import listing, workdir
+from experiments.command_line import Launch, parse_training
+from experiments.dry_run import dry_run, parameters
+from experiments.registry import Experiment, find
+from experiments.verbs import VERBS, run_verb
+from gdl_jax.data.source import load
+from gdl_jax.data.spec import DataSpec
+from gdl_jax.errors import UsageError
+from gdl_jax.pictures.report import write_report
+from gdl_jax.training.checkpoint import CheckpointError
+from gdl_jax.training.interrupt import Interrupt
+from gdl_jax.training.loop import Job, NonFiniteError, train
+from gdl_jax.training.program import abstract_carry
+from gdl_jax.training.sharding import barrier, check_divisible, connect, make_mesh
+
+
+def launch(arguments: list[str]) -> int:
+    """Runs a verb or an experiment; see `experiments.run`."""
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    # Orbax and tensorboardX speak through absl of things that are no concern of the user.
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    try:
+        if arguments[0] == "list":
+            listing.show(arguments[1:])
+        elif arguments[0] in VERBS:
+            run_verb(arguments[0], arguments[1:])
+        else:
+            return run_experiment(arguments)
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except (CheckpointError, NonFiniteError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"error: {error.filename or 'the disk'}: {error.strerror or error}.", file=sys.stderr)
+        return 1
+    return 0
+
+
+def run_experiment(arguments: list[str]) -> int:
+    """Trains, or continues to."""
+    name = arguments[0]
+    options, experiment = parse_training(name, find(name), arguments[1:])
+    connect(options)
+    check_divisible(experiment.batch_size, make_mesh())
+    job = prepare(name, options, experiment, arguments)
+    if job is None:
+        return 0
+    with Interrupt() as interrupt:
+        progress = train(job, interrupt)
+    again = workdir.command(arguments).replace(" --restart", "")
+    if jax.process_index() == 0:
+        if progress.step:
+            print(f"report: {write_report(job.workdir)}")
+        if progress.step < experiment.steps and interrupt.received is not None:
+            print(f"stopped by {interrupt.received.name} at step {progress.step}; continue with: {again}")
+    return interrupt.exit_code if progress.step < experiment.steps else 0
+
+
+def prepare(name: str, options: Launch, experiment: Experiment, arguments: list[str]) -> Job | None:
+    """Everything before training: data, model, workdir. None after a dry run."""
+    folder = options.workdir or workdir.default(name)
+    # Before the data are read, so that a mistake in the settings is told at once.
+    if options.restart and not options.dry_run:
+        if jax.process_index() == 0:
+            workdir.delete(folder)
+        barrier("restart")
+    if not options.dry_run:
+        workdir.check_continues(folder, name, experiment)
+
+    train_data, test_data = load(experiment.data, "train"), load(experiment.data, "test")
+    data = DataSpec.of(train_data)
+    model = experiment.build(data)
+    if options.dry_run:
+        print(dry_run(model, train_data, experiment))
+        return None
+
+    carry = abstract_carry(model, data.arrays, experiment.batch_size, make_mesh())
+    barrier("checked")
+    if jax.process_index() == 0:
+        workdir.write(folder, name, experiment, data, arguments, parameters(carry))
+        print(f"{name}: {experiment.summary()}")
+        print(f"workdir: {folder} (samples, metrics.jsonl, checkpoints, report.html)")
+        print(f"data: {experiment.data.name}, {len(train_data):,} training and {len(test_data):,} test examples")
+        sys.stdout.flush()
+    barrier("written")
+    return Job(
+        model=model,
+        train=train_data,
+        test=test_data,
+        settings=experiment,
+        workdir=folder,
+        monitor=experiment.monitor,
+        profile=options.profile,
+    )

@@ -1,0 +1,56 @@
+"""The launcher: `python -m experiments.run`."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from types import FrameType
+
+from gdl_jax import xla_flags
+
+
+def _terminate(number: int, _: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
+# Before the slow imports: a signal that comes while jax is being imported ends the process without a traceback.
+signal.signal(signal.SIGTERM, _terminate)
+xla_flags.set_defaults()
+
+HELP = """\
+Generative models in JAX.
+
+Start here:
+  python -m experiments.run dcgan            train a DCGAN on handwritten digits; pictures appear in runs/dcgan
+  python -m experiments.run list             every experiment, with paper and text (--text foster, --json)
+  python -m experiments.run NAME --help      all settings of an experiment
+  python -m experiments.run NAME --preset paper --workdir runs/mine --steps 5000 --data.name mnist
+  python -m experiments.run my_package.my_module:MyExperiment
+
+The same command again continues a run. What to do with one:
+  sample, reconstruct, interpolate, evaluate, report, export, each with the workdir:
+  python -m experiments.run sample runs/dcgan --num 64 --seed 3 --out grid.png
+"""
+
+
+def main(arguments: list[str]) -> int:
+    """Does what the words say.
+
+    Returns:
+        The exit code: 0, 2 for a user's mistake, 1 for a run that failed, 128 + n after signal n.
+    """
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(HELP, end="")
+        return 0
+    try:
+        # Here, because it imports jax, which takes a second.
+        from experiments.launch import launch
+
+        return launch(arguments)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 128 + signal.SIGINT
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

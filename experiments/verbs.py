@@ -1,0 +1,270 @@
+"""What can be done with a run: every verb reads the model's options from the workdir, never from flags."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tyro
+from jaxtyping import UInt8
+
+from experiments import workdir as workdirs
+from experiments.command_line import parse
+from experiments.registry import Experiment
+from gdl_jax.data.source import Split, load
+from gdl_jax.data.spec import DataSpec
+from gdl_jax.data.transforms import to_uint8
+from gdl_jax.errors import UsageError
+from gdl_jax.files import write_atomically
+from gdl_jax.models.latents import slerp
+from gdl_jax.models.model import LatentModel, Model, Reconstructs
+from gdl_jax.pictures.grid import grid, rows, save_png
+from gdl_jax.pictures.report import write_report
+from gdl_jax.steps.random import stream_key
+from gdl_jax.steps.state import TrainState
+from gdl_jax.training.checkpoint import Checkpoints
+from gdl_jax.training.export import export as write_export
+from gdl_jax.training.observer import PROTOCOL, Observer
+from gdl_jax.training.program import abstract_carry, make_reconstructor, make_sampler
+from gdl_jax.training.sharding import make_mesh
+
+Workdir = Annotated[Path, tyro.conf.Positional]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnRun:
+    """What every verb takes."""
+
+    workdir: Workdir
+    """Folder of a run, such as runs/dcgan."""
+    checkpoint: str = "latest"
+    """Which one: latest, best, or a step."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seeded(OnRun):
+    """A verb that draws random numbers and writes a file."""
+
+    seed: int = 0
+    """Of the random numbers."""
+    out: Path | None = None
+    """PNG picture, or .npz with the array "samples", uint8 (num, height, width, channels)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample(Seeded):
+    """Draw new images from the model of a run."""
+
+    num: int = 64
+    """How many."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reconstruct(Seeded):
+    """Encode and decode images of the run's data: originals above, reconstructions below."""
+
+    num: int = 10
+    """How many."""
+    split: Split = "test"
+    """Which part of the data."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interpolate(Seeded):
+    """Walk along great circles between pairs of latent vectors, one pair per row."""
+
+    num: int = 8
+    """Pairs."""
+    points: int = 10
+    """Images per pair, both ends among them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate(OnRun):
+    """Measure the model of a run on the test set, as it was measured while training."""
+
+    json: bool = False
+    """Print one JSON object and nothing else."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report(OnRun):
+    """Write report.html: curves, samples over time, metrics, settings, on one page."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export(OnRun):
+    """Write what sampling needs into one .npz file that NumPy reads."""
+
+    out: Path | None = None
+    """File to write (default: WORKDIR/export.npz)."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A run that has been read."""
+
+    saved: dict[str, Any]
+    experiment: Experiment
+    model: Model
+    step: int
+    state: TrainState
+
+
+def open_run(workdir: Path, checkpoint: str) -> Opened:
+    """Reads settings and state of a run.
+
+    Raises:
+        UsageError: there is no such run or checkpoint, or it is damaged.
+    """
+    saved = workdirs.read(workdir)
+    experiment = workdirs.load_experiment(saved)
+    data = DataSpec.from_json(saved["data"])
+    model = experiment.build(data)
+    higher = experiment.monitor is not None and experiment.monitor[1] == "max"
+    checkpoints = Checkpoints(workdir / "checkpoints", higher_is_better=higher, read_only=True)
+    abstract = abstract_carry(model, data.arrays, experiment.batch_size, make_mesh(jax.devices()[:1]))
+    restored = checkpoints.restore(abstract, _step_of(checkpoint, checkpoints, workdir))
+    if restored is None:
+        raise UsageError(f"The run in {workdir} has no checkpoint yet; train it first.")
+    return Opened(saved, experiment, model, restored.step, restored.tree.state)
+
+
+def _step_of(checkpoint: str, checkpoints: Checkpoints, workdir: Path) -> int | None:
+    steps = checkpoints.steps()
+    if checkpoint == "latest":
+        return None
+    if checkpoint == "best":
+        best = checkpoints.best()
+        if best is None:
+            raise UsageError(
+                f"No checkpoint in {workdir} has been evaluated, so none is best; use --checkpoint latest."
+            )
+        return best
+    if not checkpoint.isdigit() or int(checkpoint) not in steps:
+        there = ", ".join(map(str, steps)) or "none"
+        raise UsageError(f"There is no checkpoint {checkpoint!r} in {workdir}; there are latest, best and {there}.")
+    return int(checkpoint)
+
+
+def _write(
+    images: UInt8[np.ndarray, "num height width channels"],
+    picture: UInt8[np.ndarray, "height width channels"],
+    out: Path,
+) -> None:
+    if out.suffix == ".npz":
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, samples=images)
+        write_atomically(out, buffer.getvalue())
+    else:
+        save_png(out, picture)
+    print(out)
+
+
+def _check_out(out: Path, suffixes: tuple[str, ...]) -> Path:
+    """Before any work is done, whether the result can be kept."""
+    if out.suffix not in suffixes:
+        raise UsageError(f"--out {out} has to end in {' or '.join(suffixes)}.")
+    if not out.parent.is_dir():
+        raise UsageError(f"The folder {out.parent} of --out does not exist; make it first.")
+    return out
+
+
+def _check_num(num: int, option: str = "num", least: int = 1) -> None:
+    if num < least:
+        raise UsageError(f"--{option} is {num}; it has to be {least} or more.")
+
+
+def sample(options: Sample) -> None:
+    """`sample WORKDIR`."""
+    _check_num(options.num)
+    out = _check_out(options.out or options.workdir / "sample.png", (".png", ".npz"))
+    run = open_run(options.workdir, options.checkpoint)
+    draw = make_sampler(run.model, make_mesh(jax.devices()[:1]))
+    images = draw(run.state, stream_key(options.seed, "sample verb"), options.num)
+    _write(images, grid(images), out)
+
+
+def reconstruct(options: Reconstruct) -> None:
+    """`reconstruct WORKDIR`."""
+    _check_num(options.num)
+    out = _check_out(options.out or options.workdir / "reconstruct.png", (".png", ".npz"))
+    run = open_run(options.workdir, options.checkpoint)
+    if not isinstance(run.model, Reconstructs):
+        raise UsageError(f"{run.saved['name']} has no encoder, so it cannot reconstruct; use sample or interpolate.")
+    source = load(run.experiment.data, options.split)
+    generator = np.random.default_rng(options.seed)
+    chosen = np.sort(generator.choice(len(source), min(options.num, len(source)), replace=False))
+    images = source.take(chosen)["image"]
+    decoded = make_reconstructor(run.model, make_mesh(jax.devices()[:1]))(run.state, images)
+    _write(decoded, rows(images, decoded), out)
+
+
+def interpolate(options: Interpolate) -> None:
+    """`interpolate WORKDIR`."""
+    _check_num(options.num)
+    _check_num(options.points, "points", 2)
+    out = _check_out(options.out or options.workdir / "interpolate.png", (".png", ".npz"))
+    run = open_run(options.workdir, options.checkpoint)
+    if not isinstance(run.model, LatentModel):
+        raise UsageError(f"{run.saved['name']} has no latent vectors to interpolate; use sample.")
+    ends = run.model.sample_latents(stream_key(options.seed, "interpolate verb"), 2 * options.num)
+    start, end = ends[: options.num], ends[options.num :]
+    path = jnp.stack([slerp(start, end, t) for t in np.linspace(0, 1, options.points, dtype=np.float32)], axis=1)
+    decoded = jax.jit(run.model.decode)(run.state, path.reshape(-1, path.shape[-1]))
+    images = to_uint8(np.asarray(decoded), run.model.image_range)
+    _write(images, grid(images, columns=options.points), out)
+
+
+def evaluate(options: Evaluate) -> None:
+    """`evaluate WORKDIR`."""
+    run = open_run(options.workdir, options.checkpoint)
+    experiment = run.experiment
+    train, test = load(experiment.data, "train"), load(experiment.data, "test")
+    observer = Observer(run.model, train, test, experiment, make_mesh(jax.devices()[:1]))
+    values = observer.evaluate(run.state)
+    if options.json:
+        found = {"name": run.saved["name"], "workdir": str(options.workdir), "step": run.step}
+        found |= {"data": experiment.data.name, "num_test": len(test), "seed": experiment.seed}
+        print(json.dumps(found | {"metrics": values, "protocol": PROTOCOL}))
+        return
+    print(f"{run.saved['name']}, step {run.step}, {len(test)} test examples of {experiment.data.name}")
+    for name, value in sorted(values.items()):
+        print(f"  {name:<48} {value:.6g}")
+
+
+def report(options: Report) -> None:
+    """`report WORKDIR`."""
+    workdirs.read(options.workdir)
+    print(write_report(options.workdir))
+
+
+def export(options: Export) -> None:
+    """`export WORKDIR`."""
+    out = _check_out(options.out or options.workdir / "export.npz", (".npz",))
+    run = open_run(options.workdir, options.checkpoint)
+    count = write_export(out, run.state, run.saved | {"step": run.step})
+    print(f"{out} ({count} arrays)")
+
+
+VERBS = {
+    "sample": (Sample, sample),
+    "reconstruct": (Reconstruct, reconstruct),
+    "interpolate": (Interpolate, interpolate),
+    "evaluate": (Evaluate, evaluate),
+    "report": (Report, report),
+    "export": (Export, export),
+}
+
+
+def run_verb(name: str, arguments: Sequence[str]) -> None:
+    """Parses the words after a verb, and does it."""
+    options, act = VERBS[name]
+    act(parse(options, arguments, prog=f"python -m experiments.run {name}", description=options.__doc__))
