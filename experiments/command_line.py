@@ -90,6 +90,15 @@ def parse_training(name: str, experiment: type[Experiment], arguments: Sequence[
     return found.launch, found.experiment
 
 
+def parse_experiment(name: str, experiment: type[Experiment], arguments: Sequence[str]) -> Experiment:
+    """The settings alone, without those of the launch.
+
+    Raises:
+        UsageError: an unknown setting, or a value of the wrong type.
+    """
+    return parse(Annotated[experiment, tyro.conf.FlagConversionOff], arguments, prog=name, description=None)
+
+
 def parse(settings: type[Settings], arguments: Sequence[str], *, prog: str, description: str | None) -> Settings:
     """Any dataclass from its words; `--help` prints and exits.
 

@@ -25,7 +25,7 @@ from gdl_jax.training.sharding import barrier, check_divisible, connect, make_me
 
 def launch(arguments: list[str]) -> int:
     """Runs a verb or an experiment; see `experiments.run`."""
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
     # Orbax and tensorboardX speak through absl of things that are no concern of the user.
     logging.getLogger("absl").setLevel(logging.ERROR)
     try:

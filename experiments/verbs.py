@@ -242,7 +242,6 @@ def evaluate(options: Evaluate) -> None:
 
 def report(options: Report) -> None:
     """`report WORKDIR`."""
-    workdirs.read(options.workdir)
     print(write_report(options.workdir))
 
 
@@ -266,5 +265,7 @@ VERBS = {
 
 def run_verb(name: str, arguments: Sequence[str]) -> None:
     """Parses the words after a verb, and does it."""
-    options, act = VERBS[name]
-    act(parse(options, arguments, prog=f"python -m experiments.run {name}", description=options.__doc__))
+    settings, act = VERBS[name]
+    options = parse(settings, arguments, prog=f"python -m experiments.run {name}", description=settings.__doc__)
+    workdirs.read(options.workdir)
+    act(options)

@@ -16,7 +16,7 @@ from typing import Any
 
 import jax
 
-from experiments.command_line import parse, to_arguments
+from experiments.command_line import parse_experiment, to_arguments
 from experiments.registry import Experiment, find
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.errors import UsageError
@@ -143,9 +143,7 @@ def read(workdir: Path) -> dict[str, Any]:
 
 def load_experiment(saved: dict[str, Any]) -> Experiment:
     """The experiment with the settings of a config.json."""
-    experiment = find(saved["name"])
-    arguments = to_arguments(saved["config"])
-    return parse(experiment, arguments, prog=saved["name"], description=None)
+    return parse_experiment(saved["name"], find(saved["name"]), to_arguments(saved["config"]))
 
 
 def _versions() -> dict[str, str]:

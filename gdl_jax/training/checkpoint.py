@@ -271,7 +271,7 @@ class Checkpoints:
         finally:
             if self._orbax is None:
                 checkpointer.close()
-        return jax.tree.unflatten(jax.tree.structure(abstract), list(leaves.values()))
+        return jax.tree.unflatten(jax.tree.structure(abstract), [leaves[path] for path in leaf_paths(abstract)])
 
 
 def _seal(record: dict[str, Any]) -> dict[str, Any]:
