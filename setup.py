@@ -8,6 +8,7 @@ setup(
     description="Generative models in JAX: pure-functional definitions, jit-compiled data-parallel training steps",
     license="Apache-2.0",
     packages=find_packages(include=["gdl_jax", "gdl_jax.*"]),
+    package_data={"gdl_jax.pictures": ["report.html"]},
     python_requires=">=3.11",
     install_requires=[
         "jax>=0.10,<0.13",

@@ -18,8 +18,9 @@ from gdl_jax.errors import UsageError
 from gdl_jax.pictures.report import write_report
 from gdl_jax.training.checkpoint import CheckpointError
 from gdl_jax.training.interrupt import Interrupt
-from gdl_jax.training.loop import Job, NonFiniteError, train
+from gdl_jax.training.loop import Job, train
 from gdl_jax.training.program import abstract_carry
+from gdl_jax.training.progress import NonFiniteError
 from gdl_jax.training.sharding import barrier, check_divisible, connect, make_mesh
 
 

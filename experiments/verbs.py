@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -160,9 +159,7 @@ def _write(
     out: Path,
 ) -> None:
     if out.suffix == ".npz":
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, samples=images)
-        write_atomically(out, buffer.getvalue())
+        write_atomically(out, lambda file: np.savez_compressed(file, samples=images))
     else:
         save_png(out, picture)
     print(out)

@@ -4,38 +4,36 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Writes a file under a temporary name in the same folder, then renames it; a failure leaves the old file."""
-    data = content.encode() if isinstance(content, str) else content
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
+def write_atomically(path: str | os.PathLike[str], write: Callable[[BinaryIO], object]) -> None:
+    """Calls `write(file)` on a hidden temporary file beside `path`, then puts it in place in one operation.
+
+    Missing folders are made. If `write` fails, its exception passes, the old file stays and the temporary one goes.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # In the same folder, because a rename is atomic within one file system only. Not tempfile: that makes the file
+    # readable by its owner alone.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
+        with temporary.open("wb") as file:
+            write(file)
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_UMASK)
         temporary.replace(path)
-    except BaseException:
+    finally:
         temporary.unlink(missing_ok=True)
-        raise
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Text in UTF-8."""
+    write_atomically(path, lambda file: file.write(text.encode()))
 
 
-# Read once, at import: the system has no way to read it but to change it for a moment.
-_UMASK = _umask()
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Indented JSON, whole or absent."""
-    write_atomically(path, json.dumps(value, indent=2) + "\n")
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Indented JSON."""
+    write_text(path, json.dumps(value, indent=2) + "\n")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
-from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
+
+from gdl_jax.files import write_atomically
 
 BACKGROUND = 255
 GAP = 2
@@ -134,24 +133,6 @@ def save_gif(
             file, format="GIF", save_all=True, append_images=others, duration=milliseconds, loop=0, disposal=1
         ),
     )
-
-
-def write_atomically(path: str | os.PathLike[str], write: Callable[[BinaryIO], object]) -> None:
-    """Call `write(file)` on a hidden temporary file beside `path`, then put it in place in one operation.
-
-    If `write` fails, its exception passes, the old file stays and the temporary one is removed.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # In the same folder, because a rename is atomic within one file system only. Not tempfile: that makes the file
-    # readable by its owner alone.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with temporary.open("wb") as file:
-            write(file)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _enlarged(

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from gdl_jax.errors import UsageError
+from gdl_jax.files import write_text
 from gdl_jax.pictures.curves import Number, escape, finite, short_number, svg_curves
-from gdl_jax.pictures.grid import write_atomically
 
 TEMPLATE = Path(__file__).with_name("report.html")
 MOST_FRAMES = 40
@@ -65,7 +65,7 @@ def write_report(workdir: Path) -> Path:
     """
     page = render(read_run(Path(workdir)))
     path = Path(workdir) / "report.html"
-    write_atomically(path, lambda file: file.write(page.encode()))
+    write_text(path, page)
     return path
 
 

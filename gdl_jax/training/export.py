@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 from typing import Any
@@ -24,9 +23,7 @@ def export(path: Path, state: TrainState, config: dict[str, Any]) -> int:
     """
     networks = {name: network.averaged() for name, network in state.networks.items()}
     arrays = {name: np.asarray(leaf) for name, leaf in leaf_paths(networks).items()}
-    buffer = io.BytesIO()
-    np.savez(buffer, config=np.array(json.dumps(config)), **arrays)
-    write_atomically(path, buffer.getvalue())
+    write_atomically(path, lambda file: np.savez(file, config=np.array(json.dumps(config)), **arrays))
     return len(arrays)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 from tqdm import tqdm
 
-from gdl_jax.files import write_atomically
+from gdl_jax.files import write_text
 from gdl_jax.pictures.grid import save_png
 
 Values = Mapping[str, float]
@@ -25,7 +25,7 @@ class MetricsFile:
     def __init__(self, path: Path, step: int):
         """Opens the file to continue after `step`: later lines, and one cut short by a crash, are dropped."""
         kept = [line for line in _whole_lines(path) if json.loads(line)["step"] <= step]
-        write_atomically(path, "".join(line + "\n" for line in kept))
+        write_text(path, "".join(line + "\n" for line in kept))
         self._file = path.open("a", buffering=1)
 
     def write(self, line: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from flax import struct
 from jax import Array
 from jax.sharding import Mesh
-from jaxtyping import UInt8
+from jaxtyping import Int, UInt8
 
 from gdl_jax.data.pipeline import Pipeline
 from gdl_jax.data.source import ArraySpec
@@ -92,8 +92,10 @@ class TrainingCall:
     flops: float
     """Of one step, as the compiler counts them; 0 where it does not say."""
 
-    def __call__(self, carry: Carry, resident: Mapping[str, Array], payload: Mapping[str, Array]) -> Carry:
-        """The carry after the steps; the one given is donated."""
+    def __call__(
+        self, carry: Carry, resident: Mapping[str, Array], payload: Mapping[str, Array]
+    ) -> tuple[Carry, Int[Array, ""]]:
+        """The carry after the steps, and their number as an array to wait for; the carry given is donated."""
         return self.compiled(carry, resident, payload)
 
 
@@ -116,13 +118,14 @@ def compile_call(model: Model, pipeline: Pipeline, carry: Carry, settings: RunSe
         state, metrics = model.step(carry.state, batches, stream_key(seed, "step", step))
         return Carry(state, carry.meter.merge(metrics))
 
-    def call(carry: Carry, resident: Mapping[str, Array], payload: Mapping[str, Array]) -> Carry:
+    def call(carry: Carry, resident: Mapping[str, Array], payload: Mapping[str, Array]) -> tuple[Carry, Int[Array, ""]]:
         # XLA on CPU emits a convolution's kernel gradient inside a loop as a naive loop: 2,000 ms against 40.
         if steps_per_call == 1 or mesh.devices.flat[0].platform == "cpu":
             for i in range(steps_per_call):
                 carry = one_step(carry, resident, jax.tree.map(lambda x, i=i: x[i], payload))
-            return carry
-        return jax.lax.scan(lambda c, p: (one_step(c, resident, p), None), carry, payload)[0]
+        else:
+            carry, _ = jax.lax.scan(lambda c, p: (one_step(c, resident, p), None), carry, payload)
+        return carry, carry.state.step
 
     everywhere, split = replicated(mesh), split_along(mesh, 2)
     start = time.perf_counter()

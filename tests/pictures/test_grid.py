@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gdl_jax.files import write_atomically
 from gdl_jax.pictures import grid as pictures
-from gdl_jax.pictures.grid import grid, rows, save_gif, save_png, strip, visible_zoom, write_atomically
+from gdl_jax.pictures.grid import grid, rows, save_gif, save_png, strip, visible_zoom
 
 
 def images(count: int, channels: int = 1, height: int = 2, width: int = 3) -> np.ndarray:
