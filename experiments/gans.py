@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -17,7 +17,8 @@ from gdl_jax.data.spec import DataSpec
 from gdl_jax.errors import UsageError
 from gdl_jax.layers.initializers import torch_uniform, torch_uniform_fan_out
 from gdl_jax.layers.normalisation import BatchNorm
-from gdl_jax.losses.adversarial import non_saturating
+from gdl_jax.losses.adversarial import non_saturating, wasserstein
+from gdl_jax.losses.penalties import gradient_penalty
 from gdl_jax.models.gan import GAN
 from gdl_jax.networks.dcgan import Discriminator, Generator, leaky_relu
 from gdl_jax.steps.optimizers import Adam
@@ -99,29 +100,38 @@ def lanham_upsampling(size: int, channels: int, width: int, dtype: DTypeLike) ->
     )
 
 
+def foster(size: int, channels: int, width: int, dtype: DTypeLike) -> Pair:
+    """Foster, chapter 4, WGAN-GP: the first norm is over every unit of the projection on its own."""
+    norm = partial(BatchNorm, epsilon=1e-3)
+    pair = radford(size, channels, width, dtype)
+    return Pair(
+        pair.generator.clone(
+            norm=norm,
+            start_norm=partial(norm, axis=(-3, -2, -1)),
+            activation=leaky_relu,
+            start_activation=leaky_relu,
+        ),
+        pair.discriminator,
+    )
+
+
 ARCHITECTURES: dict[str, tuple[Callable[..., Pair], int]] = {
     "small": (small, 4),
     "radford": (radford, 16),
     "valle": (valle, 16),
     "lanham": (lanham, 16),
     "lanham_upsampling": (lanham_upsampling, 4),
+    "foster": (foster, 16),
 }
 """The builder of each pair, and what the image size has to be a multiple of."""
 
 
-@register(
-    "dcgan",
-    paper="Radford, Metz, Chintala 2016, arXiv:1511.06434",
-    systems=("J21", "LA11", "LA19", "S17", "F12", "S21", "S47", "LA.1"),
-    monitor=("test/frechet_pixels", "min"),
-)
 @dataclass(frozen=True, kw_only=True)
-class DCGAN(Experiment):
-    """Deep convolutional GAN with the non-saturating loss."""
+class TwoPlayer(Experiment):
+    """What all GANs of a generator and a discriminator can be told."""
 
-    steps: int = 3000
     data: DataSettings = DataSettings(size=16)
-    architecture: Literal["small", "radford", "valle", "lanham", "lanham_upsampling"] = "small"
+    architecture: Literal["small", "radford", "valle", "lanham", "lanham_upsampling", "foster"] = "small"
     """The networks; see experiments/gans.py."""
     width: int = 64
     """Channels of the discriminator's first block; the other widths are multiples of it."""
@@ -131,10 +141,9 @@ class DCGAN(Experiment):
     """Of the latent vectors: N(0, 1) or uniform on [-1, 1]."""
     ema_decay: float | None = 0.995
     """Of the generator's averaged parameters, from which samples are drawn; None for no average."""
-    optimizer: Adam = Adam(learning_rate=2e-4, b1=0.5)
 
-    def build(self, data: DataSpec) -> GAN:
-        """See `Experiment`."""
+    def pair(self, data: DataSpec) -> Pair:
+        """The networks for such data."""
         builder, divisor = ARCHITECTURES[self.architecture]
         height, width, channels = data.image_shape
         if height != width or height % divisor:
@@ -142,15 +151,47 @@ class DCGAN(Experiment):
                 f"The {self.architecture} networks make square images of a side that {divisor} divides, and these are "
                 f"{height}x{width}; set --data.size to {max(1, round(height / divisor)) * divisor}."
             )
-        pair = builder(height, channels, self.width, jnp.dtype(self.dtype))
+        return builder(height, channels, self.width, jnp.dtype(self.dtype))
+
+    def prior(self) -> dict[str, Any]:
+        """The settings that go to the model as they are."""
+        return {name: getattr(self, name) for name in ("latent_size", "latent_distribution", "ema_decay")}
+
+
+SMOKE = {
+    "steps": 20,
+    "batch_size": 16,
+    "width": 4,
+    "latent_size": 8,
+    "log_every": 5,
+    "sample_every": 10,
+    "evaluate_every": 20,
+    "checkpoint_every": 10,
+    "num_samples": 16,
+}
+
+
+@register(
+    "dcgan",
+    paper="Radford, Metz, Chintala 2016, arXiv:1511.06434",
+    systems=("J21", "LA11", "LA19", "S17", "F12", "S21", "S47", "LA.1"),
+    monitor=("test/frechet_pixels", "min"),
+)
+@dataclass(frozen=True, kw_only=True)
+class DCGAN(TwoPlayer):
+    """Deep convolutional GAN with the non-saturating loss."""
+
+    steps: int = 5000
+    optimizer: Adam = Adam(learning_rate=2e-4, b1=0.5)
+
+    def build(self, data: DataSpec) -> GAN:
+        """See `Experiment`."""
+        pair = self.pair(data)
         return GAN(
-            generator=pair.generator,
-            discriminator=pair.discriminator,
+            **pair._asdict(),
             optimizers={name: self.optimizer.build() for name in Pair._fields},
             loss=non_saturating(),
-            latent_size=self.latent_size,
-            latent_distribution=self.latent_distribution,
-            ema_decay=self.ema_decay,
+            **self.prior(),
         )
 
     @classmethod
@@ -158,34 +199,56 @@ class DCGAN(Experiment):
         """See `Experiment`."""
         published = {"latent_size": 100, "latent_distribution": "uniform", "ema_decay": None, "evaluate_every": 5000}
         lanham = {"latent_size": 100, "ema_decay": None, "evaluate_every": 5000}
+        faces = DataSettings(name="celeb_a", size=64)
+        cifar10 = DataSettings(name="cifar10")
+        fashion = DataSettings(name="fashion_mnist", size=32)
         return {
-            "smoke": cls(
-                steps=20,
-                batch_size=16,
-                width=4,
-                latent_size=8,
-                log_every=5,
-                sample_every=10,
-                evaluate_every=20,
-                checkpoint_every=10,
-                num_samples=16,
-            ),
-            "paper": cls(
-                architecture="radford",
-                data=DataSettings(name="celeb_a", size=64),
-                width=128,
-                batch_size=128,
-                steps=50_000,
-                **published,
-            ),
-            "valle": cls(
-                architecture="valle", data=DataSettings(name="cifar10"), batch_size=128, steps=39_000, **published
-            ),
-            "lanham": cls(architecture="lanham", data=DataSettings(name="celeb_a", size=64), steps=50_000, **lanham),
-            "lanham_upsampling": cls(
-                architecture="lanham_upsampling",
-                data=DataSettings(name="fashion_mnist", size=32),
-                steps=187_600,
-                **lanham,
-            ),
+            "smoke": cls(**SMOKE),
+            "paper": cls(architecture="radford", data=faces, width=128, batch_size=128, steps=50_000, **published),
+            "valle": cls(architecture="valle", data=cifar10, batch_size=128, steps=39_000, **published),
+            "lanham": cls(architecture="lanham", data=faces, steps=50_000, **lanham),
+            "lanham_upsampling": cls(architecture="lanham_upsampling", data=fashion, steps=187_600, **lanham),
+        }
+
+
+@register(
+    "wgan_gp",
+    paper="Gulrajani et al. 2017, arXiv:1704.00028",
+    systems=("F27", "S40", "LA29", "L7.7"),
+    monitor=("test/frechet_pixels", "min"),
+)
+@dataclass(frozen=True, kw_only=True)
+class WGANGP(TwoPlayer):
+    """Wasserstein GAN with gradient penalty; the critic has no batch norm, which would mix images."""
+
+    steps: int = 2000
+    critic_repeats: int = 5
+    """Updates of the critic for one of the generator."""
+    penalty_weight: float = 10.0
+    """Of the gradient penalty."""
+    optimizer: Adam = Adam(learning_rate=1e-4, b1=0.0, b2=0.9)
+
+    def build(self, data: DataSpec) -> GAN:
+        """See `Experiment`."""
+        pair = self.pair(data)
+        return GAN(
+            generator=pair.generator,
+            discriminator=pair.discriminator.clone(norm=None),
+            optimizers={name: self.optimizer.build() for name in Pair._fields},
+            loss=wasserstein(),
+            penalty=gradient_penalty,
+            penalty_weight=self.penalty_weight,
+            discriminator_repeats=self.critic_repeats,
+            **self.prior(),
+        )
+
+    @classmethod
+    def presets(cls) -> dict[str, Self]:
+        """See `Experiment`."""
+        faces = DataSettings(name="celeb_a", size=64)
+        published = {"architecture": "foster", "data": faces, "latent_size": 100, "ema_decay": None}
+        return {
+            "smoke": cls(**SMOKE, critic_repeats=2),
+            "paper": cls(**published, steps=200_000, evaluate_every=10_000),
+            "foster": cls(**published, steps=6000, optimizer=Adam(learning_rate=2e-4, b1=0.5)),
         }

@@ -68,6 +68,23 @@ def minimax(*, real_target: float = 1.0) -> AdversarialLoss:
     return AdversarialLoss(cross_entropy(real_target), generator)
 
 
+def wasserstein() -> AdversarialLoss:
+    """Arjovsky et al. 2017, eq. 2: the critic descends mean f - mean r, the generator -mean f.
+
+    The logits are unbounded scores; something else has to keep the critic Lipschitz.
+    """
+
+    def critic(real: Float[Array, "*logits"], fake: Float[Array, "*logits"]) -> Float[Array, ""]:
+        check_same_shape(real=real, fake=fake)
+        return fake.mean() - real.mean()
+
+    def generator(real: Float[Array, "*logits"], fake: Float[Array, "*logits"]) -> Float[Array, ""]:
+        check_same_shape(real=real, fake=fake)
+        return -fake.mean()
+
+    return AdversarialLoss(critic, generator)
+
+
 def cross_entropy(real_target: float) -> Callable[[Array, Array], Array]:
     """The discriminator's loss of `non_saturating` and `minimax`."""
 

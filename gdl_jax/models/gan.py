@@ -14,6 +14,7 @@ from jax import Array
 from jaxtyping import Float, Key, PyTree
 
 from gdl_jax.losses.adversarial import AdversarialLoss
+from gdl_jax.losses.penalties import Penalty
 from gdl_jax.steps.ema import update_ema
 from gdl_jax.steps.meters import Metrics
 from gdl_jax.steps.phases import Batch, Outcome, Phase, batches_per_step, run_phases
@@ -35,6 +36,8 @@ class GAN:
         loss: of the logits.
         latent_size: length of a latent vector.
         latent_distribution: "normal" N(0, 1), or "uniform" on [-1, 1], per element.
+        penalty: on the discriminator's slope, added to its loss; None for none.
+        penalty_weight: what it is multiplied by.
         discriminator_repeats: updates of the discriminator for one of the generator, each on a batch of its own.
         ema_decay: of the generator's averaged parameters, from which samples are drawn; None for no average.
     """
@@ -45,6 +48,8 @@ class GAN:
     loss: AdversarialLoss
     latent_size: int = 100
     latent_distribution: Literal["normal", "uniform"] = "normal"
+    penalty: Penalty | None = None
+    penalty_weight: float = 0.0
     discriminator_repeats: int = 1
     ema_decay: float | None = None
 
@@ -109,13 +114,23 @@ class GAN:
     def _discriminate(
         self, params: dict[str, PyTree], state: TrainState, batch: Batch, key: Array
     ) -> tuple[Array, Outcome]:
-        k_fake, k_on_real, k_on_fake = jax.random.split(key, 3)
+        k_fake, k_on_real, k_on_fake, k_penalty, k_penalised = jax.random.split(key, 5)
         real = batch["image"]
         fake, _ = self._fake(state.networks["generator"].params, state, k_fake, len(real))
         on_real, collections = self._judge(params["discriminator"], state, real, k_on_real)
         on_fake, _ = self._judge(params["discriminator"], state, fake, k_on_fake)
         metrics = {"logit_real": on_real.mean(), "logit_fake": on_fake.mean()}
-        return self.loss.discriminator(on_real, on_fake), Outcome({"discriminator": collections}, metrics)
+        loss = self.loss.discriminator(on_real, on_fake)
+        if self.penalty is not None:
+            penalty = self.penalty(
+                lambda images: self._judge(params["discriminator"], state, images, k_penalised)[0],
+                real,
+                fake,
+                k_penalty,
+            )
+            loss += self.penalty_weight * penalty
+            metrics["penalty"] = penalty
+        return loss, Outcome({"discriminator": collections}, metrics)
 
     def _generate(
         self, params: dict[str, PyTree], state: TrainState, batch: Batch, key: Array

@@ -1,0 +1,117 @@
+"""The models that the presets build, against the tables of the texts, by `jax.eval_shape`."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments.autoencoders import ConvVAE
+from experiments.gans import DCGAN
+from gdl_jax.data.source import ArraySpec
+from gdl_jax.data.spec import DataSpec
+from gdl_jax.errors import UsageError
+from gdl_jax.models.model import Evaluates, LatentModel, Model, Reconstructs
+from gdl_jax.networks.summary import count
+from gdl_jax.training.program import abstract_batch
+
+STORED = {"mnist": (28, 1), "fashion_mnist": (28, 1), "cifar10": (32, 3), "celeb_a": (218, 3), "digits": (28, 1)}
+"""Side and channels of the images."""
+
+
+def data_of(experiment) -> DataSpec:
+    side, channels = STORED[experiment.data.name]
+    side, channels = experiment.data.size or side, experiment.data.channels or channels
+    arrays = {"image": ArraySpec((side, side, channels), np.dtype(np.uint8)), "label": ArraySpec((), np.dtype(np.int32))}
+    return DataSpec(arrays, tuple("0123456789"), 1000)
+
+
+def state_of(model, data: DataSpec):
+    return jax.eval_shape(model.init, jax.random.key(0), abstract_batch(data.arrays, 4))
+
+
+# experiment, preset: trained numbers of each network, its batch norms' running statistics, latent size.
+# J21 has no counts in its text; these are by hand from its table (see tests/networks/test_dcgan.py). Statistics are two
+# per channel that is normalised: J21 2 (1024 + 512 + 256 + 128), its discriminator without the first layer. S17 gives
+# them (4,516,739 - 4,514,819). LA11 and LA19 do not count theirs.
+WANTED = {
+    (DCGAN, "paper"): ({"generator": 18_872_323, "discriminator": 17_234_689}, (3840, 3584), 100),
+    (DCGAN, "valle"): ({"generator": 4_514_819, "discriminator": 4_310_401}, (1920, 1792), 100),
+    (DCGAN, "lanham"): ({"generator": 3_576_704, "discriminator": 2_765_568}, (1920, 1792), 100),
+    (DCGAN, "lanham_upsampling"): ({"generator": 1_049_985, "discriminator": 98_113}, (640, 448), 100),
+    (ConvVAE, "paper"): ({"encoder": 69_076, "decoder": 65_089}, (0, 0), 2),
+    (ConvVAE, "jiang"): ({"encoder": 69_076, "decoder": 65_089}, (0, 0), 2),
+    (ConvVAE, "foster"): ({"encoder": 105_220, "decoder": 102_017}, (0, 0), 2),
+}
+
+
+@pytest.mark.parametrize(("experiment", "preset"), WANTED)
+def test_parameter_counts_of_the_texts(experiment, preset):
+    trained, statistics, latent = WANTED[experiment, preset]
+    settings = experiment.presets()[preset]
+    data = data_of(settings)
+    model = settings.build(data)
+    state = state_of(model, data)
+    assert {name: count(network.params) for name, network in state.networks.items()} == trained
+    found = {name: count(network.collections) for name, network in state.networks.items()}
+    assert found == dict(zip(trained, statistics, strict=True))
+    assert model.latent_size == latent
+
+
+def test_every_preset_but_the_smoke_test_is_counted_here():
+    known = {(e, name) for e in (DCGAN, ConvVAE) for name in e.presets()} - {(DCGAN, "smoke"), (ConvVAE, "smoke")}
+    assert known == set(WANTED)
+
+
+@pytest.mark.parametrize("experiment", [DCGAN, ConvVAE])
+def test_what_a_preset_builds_is_a_model_that_keeps_the_data_s_shape(experiment):
+    for settings in (experiment(), *experiment.presets().values()):
+        data = data_of(settings)
+        model = settings.build(data)
+        assert isinstance(model, Model)
+        assert isinstance(model, LatentModel)
+        assert isinstance(model, Evaluates) == isinstance(model, Reconstructs) == (experiment is ConvVAE)
+        state = state_of(model, data)
+        assert {leaf.dtype for leaf in jax.tree.leaves(state)} == {jnp.dtype(jnp.float32), jnp.dtype(jnp.int32)}
+        key = jax.random.key(0)
+        images = jax.eval_shape(lambda s, model=model: model.sample(s, key, 3), state)
+        assert images.shape == (3, *data.image_shape)
+        assert images.dtype == jnp.float32
+        batch = abstract_batch(data.arrays, 4)
+        batches = {k: jax.ShapeDtypeStruct((model.batches_per_step, *v.shape), v.dtype) for k, v in batch.items()}
+        stepped, _ = jax.eval_shape(model.step, state, batches, key)
+        assert jax.tree.map(lambda x: (x.shape, x.dtype), stepped) == jax.tree.map(lambda x: (x.shape, x.dtype), state)
+
+
+@pytest.mark.parametrize("experiment", [DCGAN, ConvVAE])
+def test_bfloat16_computes_but_keeps_nothing(experiment):
+    settings = experiment(dtype="bfloat16")
+    data = data_of(settings)
+    model = settings.build(data)
+    state = state_of(model, data)
+    assert {leaf.dtype for leaf in jax.tree.leaves(state)} == {jnp.dtype(jnp.float32), jnp.dtype(jnp.int32)}
+    batch = abstract_batch(data.arrays, 4)
+    batches = {k: jax.ShapeDtypeStruct((1, *v.shape), v.dtype) for k, v in batch.items()}
+    jaxpr = str(jax.make_jaxpr(model.step)(state, batches, jax.random.key(0)))
+    assert "bf16[4," in jaxpr
+    stepped, metrics = jax.eval_shape(model.step, state, batches, jax.random.key(0))
+    assert jax.tree.map(lambda x: x.dtype, stepped) == jax.tree.map(lambda x: x.dtype, state)
+    assert {mean.total.dtype for mean in metrics.means.values()} == {jnp.dtype(jnp.float32)}
+
+
+@pytest.mark.parametrize(
+    ("settings", "shape", "sentence"),
+    [
+        (DCGAN(), (18, 18, 1), "set --data.size to 16"),
+        (DCGAN(), (16, 20, 1), "set --data.size to 16"),
+        (DCGAN(architecture="radford"), (28, 28, 1), "a side that 16 divides, and these are 28x28; set --data.size to 32"),
+        (ConvVAE(), (30, 30, 1), "set --data.size to 32"),
+        (ConvVAE(), (1, 1, 1), "set --data.size to 4"),
+    ],
+)
+def test_sizes_that_the_networks_cannot_make_are_refused_with_the_next_one(settings, shape, sentence):
+    data = DataSpec({"image": ArraySpec(shape, np.dtype(np.uint8))}, (), 10)
+    with pytest.raises(UsageError) as caught:
+        settings.build(data)
+    assert sentence in str(caught.value)
