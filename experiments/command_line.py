@@ -57,6 +57,8 @@ class Launch(Hosts):
     """Delete the run in the workdir and start anew."""
     dry_run: bool = False
     """Print settings, parameters, FLOPs, memory and disk, and stop."""
+    compile_cache: bool = True
+    """Compile anew, and keep no compiled program for the next start."""
     profile: bool = False
     """Write a jax.profiler trace of a few steps to WORKDIR/profile."""
 

@@ -16,6 +16,7 @@ from gdl_jax.data.source import load
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.errors import UsageError
 from gdl_jax.pictures.report import write_report
+from gdl_jax.training.cache import keep_compiled_programs
 from gdl_jax.training.checkpoint import CheckpointError
 from gdl_jax.training.interrupt import Interrupt
 from gdl_jax.training.loop import Job, train
@@ -33,6 +34,7 @@ def launch(arguments: list[str]) -> int:
         if arguments[0] == "list":
             listing.show(arguments[1:])
         elif arguments[0] in VERBS:
+            keep_compiled_programs()
             run_verb(arguments[0], arguments[1:])
         else:
             return run_experiment(arguments)
@@ -53,6 +55,8 @@ def run_experiment(arguments: list[str]) -> int:
     name = arguments[0]
     options, experiment = parse_training(name, find(name), arguments[1:])
     connect(options)
+    if options.compile_cache:
+        keep_compiled_programs()
     check_divisible(experiment.batch_size, make_mesh())
     job = prepare(name, options, experiment, arguments)
     if job is None:
