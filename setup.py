@@ -27,6 +27,7 @@ setup(
         "tensorboardX>=2.6.4",
     ],
     extras_require={
+        "peers": ["torch>=2.6"],
         "test": [
             "pytest>=8.3",
             "pytest-timeout>=2.3",

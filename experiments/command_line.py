@@ -21,6 +21,9 @@ Settings = TypeVar("Settings")
 
 CONFIG = (tyro.conf.FlagCreatePairsOff, tyro.conf.HelptextFromCommentsOff)
 
+TYRO_ERROR = 2
+"""Its exit code; any other is of `--help`, or of a signal."""
+
 registry = tyro.constructors.ConstructorRegistry()
 
 
@@ -121,7 +124,7 @@ def parse(settings: type[Settings], arguments: Sequence[str], *, prog: str, desc
                 config=CONFIG,
             )
     except SystemExit as end:
-        if not end.code:
+        if end.code != TYRO_ERROR:
             raise
         raise UsageError(f"{_sentence(said.getvalue())} See {prog} --help.") from end
     if unknown:
@@ -149,7 +152,9 @@ def _option_names(settings: Any, prefix: str = "") -> list[str]:
 def _sentence(box: str) -> str:
     """The message in the box that tyro draws, on one line."""
     lines = [re.sub(r"^[│|]\s?|\s*[│|]$", "", line).strip() for line in box.splitlines()]
-    lines = [line for line in lines if not line.startswith(("╭", "╰"))]
+    lines = [line for line in lines if line and not line.startswith(("╭", "╰"))]
+    # Where stdout is not UTF-8 tyro draws a title over a rule in place of the box.
+    lines = lines[2:] if re.fullmatch("-+", "".join(lines[1:2])) else lines
     message = []
     for line in lines:
         if re.fullmatch(r"[─-]+", line):

@@ -206,7 +206,9 @@ class DCGAN(TwoPlayer):
             "smoke": cls(**SMOKE),
             "paper": cls(architecture="radford", data=faces, width=128, batch_size=128, steps=50_000, **published),
             "valle": cls(architecture="valle", data=cifar10, batch_size=128, steps=39_000, **published),
-            "lanham": cls(architecture="lanham", data=faces, steps=50_000, **lanham),
+            "lanham": cls(
+                architecture="lanham", data=faces, steps=50_000, optimizer=Adam(learning_rate=2e-4), **lanham
+            ),
             "lanham_upsampling": cls(architecture="lanham_upsampling", data=fashion, steps=187_600, **lanham),
         }
 

@@ -12,6 +12,7 @@ from experiments.command_line import Launch, parse_training
 from experiments.dry_run import dry_run, parameters
 from experiments.registry import Experiment, find
 from experiments.verbs import VERBS, run_verb
+from gdl_jax.data.order import Order
 from gdl_jax.data.source import load
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.errors import UsageError
@@ -76,12 +77,8 @@ def prepare(name: str, options: Launch, experiment: Experiment, arguments: list[
     """Everything before training: data, model, workdir. None after a dry run."""
     folder = options.workdir or workdir.default(name)
     # Before the data are read, so that a mistake in the settings is told at once.
-    if options.restart and not options.dry_run:
-        if jax.process_index() == 0:
-            workdir.delete(folder)
-        barrier("restart")
     if not options.dry_run:
-        workdir.check_continues(folder, name, experiment)
+        workdir.check(folder, name, experiment, restart=options.restart)
 
     train_data, test_data = load(experiment.data, "train"), load(experiment.data, "test")
     data = DataSpec.of(train_data)
@@ -91,8 +88,12 @@ def prepare(name: str, options: Launch, experiment: Experiment, arguments: list[
         return None
 
     carry = abstract_carry(model, data.arrays, experiment.batch_size, make_mesh())
+    Order(len(train_data), experiment.batch_size, experiment.seed)
     barrier("checked")
     if jax.process_index() == 0:
+        # After everything that can be wrong has been looked at.
+        if options.restart:
+            workdir.delete(folder)
         workdir.write(folder, name, experiment, data, arguments, parameters(carry))
         print(f"{name}: {experiment.summary()}")
         print(f"workdir: {folder} (samples, metrics.jsonl, checkpoints, report.html)")

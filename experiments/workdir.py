@@ -53,28 +53,32 @@ def command(arguments: list[str]) -> str:
     return shlex.join(["python", "-m", "experiments.run", *arguments])
 
 
-def check_continues(workdir: Path, name: str, experiment: Experiment) -> bool:
-    """Whether the folder holds a run to continue.
+def check(workdir: Path, name: str, experiment: Experiment, *, restart: bool) -> None:
+    """Whether a run may go into the folder: to continue the one there, or with `restart` to take its place.
 
     Raises:
-        UsageError: it holds something else, a run of another experiment, or one with other settings.
+        UsageError: it holds something else, a run of another experiment, or one with other settings to continue.
     """
     if not (workdir / CONFIG).exists():
-        if workdir.exists() and (not workdir.is_dir() or any(workdir.iterdir())):
+        if workdir.exists() and (not workdir.is_dir() or any(not _is_partial(path) for path in workdir.iterdir())):
             raise UsageError(f"{workdir} exists and holds no run; choose another --workdir, or empty it.")
-        return False
+        return
     saved = read(workdir)
     if saved["name"] != name:
         raise UsageError(f"{workdir} holds a run of {saved['name']!r}, not of {name!r}; choose another --workdir.")
     before, now = flatten(saved["config"]), flatten(config_dict(experiment))
     changed = [key for key in {**before, **now} if before.get(key) != now.get(key) and key not in MAY_CHANGE]
-    if changed:
+    if changed and not restart:
         listed = ", ".join(f"{key} was {before.get(key)} and is {now.get(key)}" for key in changed)
         raise UsageError(
             f"The run in {workdir} has other settings ({listed}); give them as they were to continue it, "
             "choose another --workdir, or delete it and start anew with --restart."
         )
-    return True
+
+
+def _is_partial(path: Path) -> bool:
+    """Whether a file was being written when the process was killed."""
+    return path.name.startswith(".") and path.suffix == ".partial"
 
 
 def delete(workdir: Path) -> None:
@@ -134,11 +138,14 @@ def read(workdir: Path) -> dict[str, Any]:
     if not workdir.is_dir():
         raise UsageError(f"There is no folder {workdir}; give the workdir of a run, such as runs/dcgan.")
     try:
-        return json.loads((workdir / CONFIG).read_text())
+        saved = json.loads((workdir / CONFIG).read_text())
     except FileNotFoundError as error:
         raise UsageError(f"{workdir} holds no run: it has no {CONFIG}.") from error
     except ValueError as error:
         raise UsageError(f"{workdir / CONFIG} is damaged ({error}); restore it from a copy.") from error
+    if not (isinstance(saved, dict) and {"name", "config", "data"} <= saved.keys()):
+        raise UsageError(f"{workdir} holds no run: its {CONFIG} is of something else.")
+    return saved
 
 
 def load_experiment(saved: dict[str, Any]) -> Experiment:

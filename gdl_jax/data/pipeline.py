@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import grain
 import numpy as np
@@ -17,6 +17,7 @@ RESIDENT_BYTES = 2 * 2**30
 """A data set up to this size is kept on every device."""
 
 
+@runtime_checkable
 class Pipeline(Protocol):
     """Feeds calls of `steps` training steps with `batches` batches each."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +19,7 @@ class DataSpec:
     num_examples: int
 
     @classmethod
-    def of(cls, source: Source) -> Self:
+    def of(cls, source: Source) -> DataSpec:
         """The specification of a source."""
         return cls(dict(source.spec), tuple(source.classes), len(source))
 
@@ -34,7 +34,7 @@ class DataSpec:
         return {"arrays": arrays, "classes": list(self.classes), "num_examples": self.num_examples}
 
     @classmethod
-    def from_json(cls, saved: dict[str, Any]) -> Self:
+    def from_json(cls, saved: dict[str, Any]) -> DataSpec:
         """The inverse of `to_json`."""
         arrays = {name: ArraySpec(tuple(shape), np.dtype(dtype)) for name, (shape, dtype) in saved["arrays"].items()}
         return cls(arrays, tuple(saved["classes"]), saved["num_examples"])

@@ -20,8 +20,8 @@ Penalty = Callable[[Critic, Array, Array, Array], Array]
 
 def gradient_penalty(
     critic: Critic,
-    real: Float[Array, batch *event],
-    fake: Float[Array, batch *event],
+    real: Float[Array, batch * event],
+    fake: Float[Array, batch * event],
     key: Key[Array, ""],
     *,
     target: float = 1.0,

@@ -15,6 +15,7 @@ from jaxtyping import Float, Key, PyTree
 
 from gdl_jax.losses.adversarial import AdversarialLoss
 from gdl_jax.losses.penalties import Penalty
+from gdl_jax.steps.devices import split_batch
 from gdl_jax.steps.ema import update_ema
 from gdl_jax.steps.meters import Metrics
 from gdl_jax.steps.phases import Batch, Outcome, Phase, batches_per_step, run_phases
@@ -150,7 +151,7 @@ class GAN:
         network = state.networks["generator"]
         return self.generator.apply(
             network.variables(params),
-            self.sample_latents(k_latent, num),
+            split_batch(self.sample_latents(k_latent, num)),
             train=True,
             mutable=list(network.collections),
             rngs={"dropout": k_dropout},

@@ -35,7 +35,7 @@ class Model(Protocol):
 
 
 @runtime_checkable
-class LatentModel(Protocol):
+class LatentModel(Model, Protocol):
     """A model whose samples are decoded from latent vectors."""
 
     def sample_latents(self, key: Key[Array, ""], num: int) -> Float[Array, "num latent"]:
@@ -48,7 +48,7 @@ class LatentModel(Protocol):
 
 
 @runtime_checkable
-class Reconstructs(Protocol):
+class Reconstructs(Model, Protocol):
     """A model that encodes images and decodes them again."""
 
     def encode(self, state: TrainState, images: Array) -> Float[Array, "num latent"]:
@@ -59,7 +59,7 @@ class Reconstructs(Protocol):
 
 
 @runtime_checkable
-class Evaluates(Protocol):
+class Evaluates(Model, Protocol):
     """A model with measures of single examples."""
 
     def evaluate(self, state: TrainState, batch: Batch, key: Key[Array, ""]) -> Mapping[str, Float[Array, " batch"]]:

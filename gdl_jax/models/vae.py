@@ -13,6 +13,7 @@ from jax import Array
 from jaxtyping import Float, Key, PyTree
 
 from gdl_jax.losses.likelihood import bernoulli_nll, kl_standard_normal, weighted_squared_error
+from gdl_jax.steps.devices import split_batch
 from gdl_jax.steps.meters import Metrics
 from gdl_jax.steps.phases import Batch, Outcome, Phase, run_phases
 from gdl_jax.steps.state import TrainState, init_network
@@ -138,4 +139,4 @@ def reparameterize(
     mean: Float[Array, "batch latent"], log_variance: Float[Array, "batch latent"], key: Key[Array, ""]
 ) -> Float[Array, "batch latent"]:
     """Z = mean + exp(log_variance / 2) * eps with eps ~ N(0, 1): Kingma and Welling 2014, eq. 10."""
-    return mean + jnp.exp(0.5 * log_variance) * jax.random.normal(key, mean.shape)
+    return mean + jnp.exp(0.5 * log_variance) * split_batch(jax.random.normal(key, mean.shape))

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
-from jaxtyping import Float, Key, PyTree
+from jaxtyping import Bool, Float, Key, PyTree
 
 from gdl_jax.steps.meters import Fault, Mean, Metrics
 from gdl_jax.steps.state import TrainState
@@ -100,16 +100,20 @@ def _update(phase: Phase, optimizers, state: TrainState, batch: Batch, key: Arra
 
     networks = dict(state.networks)
     for name in phase.trains:
-        updates, opt_state = optimizers[name].update(gradients[name], networks[name].opt_state, params[name])
+        # Optax raises float32 decays to int32 powers, which strict promotion would refuse.
+        with jax.numpy_dtype_promotion("standard"):
+            updates, opt_state = optimizers[name].update(gradients[name], networks[name].opt_state, params[name])
         networks[name] = networks[name].replace(params=optax.apply_updates(params[name], updates), opt_state=opt_state)
     for name, collections in outcome.collections.items():
         networks[name] = networks[name].replace(collections=networks[name].collections | dict(collections))
 
-    leaves_finite = jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients)])
-    finite = jnp.isfinite(loss) & leaves_finite.all()
+    # A finite gradient can still overflow in the optimiser, which then keeps it for ever.
+    trained = {name: (networks[name].params, networks[name].opt_state) for name in phase.trains}
+    leaves_finite = _are_finite(gradients)
+    finite = jnp.isfinite(loss) & leaves_finite.all() & _are_finite(trained).all()
     networks = jax.tree.map(lambda new, old: jnp.where(finite, new, old), networks, dict(state.networks))
 
-    values = {"loss": loss, "gradient_norm": optax.global_norm(gradients)} | dict(outcome.metrics)
+    values = {"loss": loss, "gradient_norm": optax.tree.norm(gradients)} | dict(outcome.metrics)
     means = {f"{phase.name}/{name}": Mean.of(value, finite) for name, value in values.items()}
     fault = Fault(
         count=1 - finite.astype(jnp.int32),
@@ -118,6 +122,10 @@ def _update(phase: Phase, optimizers, state: TrainState, batch: Batch, key: Arra
         leaf=jnp.where(leaves_finite.all(), -1, jnp.argmin(leaves_finite)).astype(jnp.int32),
     )
     return state.replace(networks=networks), Metrics(means, {phase.name: fault})
+
+
+def _are_finite(tree: PyTree) -> Bool[Array, " leaves"]:
+    return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)])
 
 
 def _join(metrics: Metrics, later: Metrics) -> Metrics:

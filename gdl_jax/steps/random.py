@@ -10,7 +10,7 @@ from jaxtyping import Int, Key
 
 
 def stream_key(seed: int, stream: str, step: int | Int[Array, ""] = 0) -> Key[Array, ""]:
-    """The key of a named stream at a step; different names never share a key.
+    """The key of a named stream at a step; streams are told apart by the CRC-32 of their names.
 
     Args:
         seed: the run's seed.

@@ -13,7 +13,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,9 +28,12 @@ from jaxtyping import PyTree
 
 from gdl_jax.errors import UsageError
 from gdl_jax.files import write_json
-from gdl_jax.training.sharding import barrier
+from gdl_jax.training.sharding import any_process, barrier
 
 log = logging.getLogger(__name__)
+
+ROOM = 2**18
+"""Bytes that a checkpoint takes beside its arrays."""
 
 
 class CheckpointError(RuntimeError):
@@ -89,8 +94,9 @@ class Checkpoints:
         return sorted(int(path.stem) for path in self.folder.glob("*.json") if path.stem.isdigit())
 
     def best(self) -> int | None:
-        """The step with the best score, the newest of equals; None where nothing was scored."""
-        scores = {step: score for step in self.steps() if (score := self._read_record(step).get("score")) is not None}
+        """The step with the best score, the newest of equals; None where nothing was scored (NaN is no score)."""
+        found = {step: self._read_record(step).get("score") for step in self.steps()}
+        scores = {step: score for step, score in found.items() if score is not None and math.isfinite(score)}
         return max(scores, key=lambda step: (self.sign * scores[step], step)) if scores else None
 
     def _read_record(self, step: int) -> dict[str, Any]:
@@ -124,8 +130,8 @@ class Checkpoints:
             CheckpointError: this or the save before failed.
         """
         self.wait()
-        self._prune()
         leaves = leaf_paths(tree)
+        self._check_room(step, leaves)
         record = {"step": step, "score": score, "notes": notes, "leaves": _describe(leaves)}
         try:
             response = self._orbax.save_async(step, leaves)
@@ -133,13 +139,20 @@ class Checkpoints:
             raise CheckpointError(self._failure(step, error)) from error
         self._pending = step, response, record
 
+    def _check_room(self, step: int, leaves: dict[str, Array]) -> None:
+        """Before orbax begins: its threads meet a full disk with a page of tracebacks."""
+        needed, free = sum(leaf.nbytes for leaf in leaves.values()) + ROOM, shutil.disk_usage(self.folder).free
+        if any_process(free < needed):
+            sizes = f"{needed / 2**20:,.1f} MiB needed, {free / 2**20:,.1f} free"
+            raise CheckpointError(self._failure(step, OSError(f"No space left on device: {sizes}")))
+
     def poll(self) -> None:
         """Completes a save that has ended meanwhile, without waiting for one that has not."""
-        if self._pending and not self._orbax.is_saving_in_progress():
+        if self._pending and not any_process(self._orbax.is_saving_in_progress()):
             self.wait()
 
     def wait(self) -> None:
-        """Waits until the last save is durable.
+        """Waits until the last save is durable, and then removes what is no longer to be kept.
 
         Raises:
             CheckpointError: it failed; the checkpoints before it are untouched.
@@ -155,6 +168,7 @@ class Checkpoints:
         except Exception as error:
             raise CheckpointError(self._failure(step, error)) from error
         barrier(f"saved {step}")
+        self._prune()
 
     def _failure(self, step: int, error: Exception) -> str:
         kept = self.steps()
@@ -170,7 +184,7 @@ class Checkpoints:
             if step != best:
                 if jax.process_index() == 0:
                     self._record(step).unlink(missing_ok=True)
-                self._orbax.delete(step)
+                self._orbax.delete(step, missing_ok=True)
 
     def close(self) -> None:
         """Waits for the last save, and releases orbax."""
@@ -178,7 +192,9 @@ class Checkpoints:
             self.wait()
         finally:
             if self._orbax is not None:
-                self._orbax.close()
+                # Of a save that failed orbax would tell once more here; `wait` has said it in one sentence.
+                with suppress(Exception):
+                    self._orbax.close()
 
     # Reading ----------------------------------------------------------------------------------------------------------
 

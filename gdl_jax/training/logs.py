@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import math
 import sys
+import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -55,26 +57,44 @@ def _finite(value: Any) -> Any:
 
 
 class TensorBoard:
-    """The same numbers and pictures as TensorBoard events."""
+    """The same numbers and pictures as TensorBoard events.
+
+    Written here and now: tensorboardX's SummaryWriter leaves it to a thread, which on a full disk dies with a
+    traceback, and then keeps the run waiting for it for ever.
+    """
 
     def __init__(self, folder: Path, step: int):
         """Continues after `step`: events after it are purged when TensorBoard reads them."""
-        from tensorboardX import SummaryWriter
+        # Here, because few commands need them and they take a second.
+        from tensorboardX.event_file_writer import EventsWriter
+        from tensorboardX.proto import event_pb2, summary_pb2
 
-        self._writer = SummaryWriter(str(folder), purge_step=step + 1)
+        self._proto = event_pb2.Event, summary_pb2.Summary
+        folder.mkdir(parents=True, exist_ok=True)
+        self._events = EventsWriter(str(folder / "events"))
+        self._write(step + 1, session_log=event_pb2.SessionLog(status=event_pb2.SessionLog.START))
+
+    def _write(self, step: int, **content: Any) -> None:
+        event, _ = self._proto
+        self._events.write_event(event(wall_time=time.time(), step=step, **content))
+        self._events.flush()
 
     def scalars(self, values: Values, step: int) -> None:
-        """Adds numbers."""
-        for name, value in values.items():
-            self._writer.add_scalar(name, value, step)
+        """Adds the numbers that are finite."""
+        _, summary = self._proto
+        finite = {name: value for name, value in values.items() if math.isfinite(value)}
+        found = [summary.Value(tag=name, simple_value=value) for name, value in finite.items()]
+        self._write(step, summary=summary(value=found))
 
     def image(self, name: str, picture: UInt8[np.ndarray, "height width channels"], step: int) -> None:
         """Adds a picture."""
-        self._writer.add_image(name, picture, step, dataformats="HWC")
+        from tensorboardX.summary import image
+
+        self._write(step, summary=image(name, picture, dataformats="HWC"))
 
     def close(self) -> None:
-        """Writes what is buffered."""
-        self._writer.close()
+        """Closes the file."""
+        self._events.close()
 
 
 class Reporter:
@@ -115,10 +135,11 @@ class Reporter:
                 self._board.image(name, picture, step)
 
     def close(self) -> None:
-        """Closes all of it."""
-        for writer in (self._file, self._board, self.console):
-            if writer:
-                writer.close()
+        """Closes all of it, even where one fails: on a full disk all do."""
+        with ExitStack() as stack:
+            for writer in (self._file, self._board, self.console):
+                if writer:
+                    stack.callback(writer.close)
 
 
 class Console:

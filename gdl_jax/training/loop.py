@@ -79,6 +79,7 @@ def train(job: Job, interrupt: Interrupt) -> Progress:
         if progress.step >= settings.steps:
             reporter.console.say(f"all {settings.steps} steps are done; raise --steps to train on")
             return progress
+        check_calls(progress.step, settings)
         _check_disk(job.workdir, carry, settings)
 
         if progress.step == 0:
@@ -116,7 +117,7 @@ def train(job: Job, interrupt: Interrupt) -> Progress:
                 with progress.timed("train"):
                     jax.block_until_ready(carry)
                 if settings.on_nonfinite == "stop":
-                    check_faults(carry, model, window.step)
+                    check_faults(carry, model, window.step, saved)
             if due(settings.log_every):
                 reporter.metrics(*window.close(carry.meter, progress, order, model.batches_per_step))
                 carry = carry.replace(meter=empty_meter(carry, mesh))
@@ -136,7 +137,7 @@ def train(job: Job, interrupt: Interrupt) -> Progress:
 
         if saved != progress.step:
             if settings.on_nonfinite == "stop":
-                check_faults(carry, model, window.step)
+                check_faults(carry, model, window.step, saved)
             _save(checkpoints, carry, progress, job)
         with progress.timed("checkpoint"):
             checkpoints.wait()
@@ -182,6 +183,16 @@ def _save(checkpoints: Checkpoints, carry: Carry, progress: Progress, job: Job) 
     score = progress.evaluation.get(job.monitor[0]) if is_scored else None
     with progress.timed("checkpoint"):
         checkpoints.save(progress.step, carry, progress.notes(), score)
+
+
+def check_calls(step: int, settings: RunSettings) -> None:
+    """The steps that are left have to fill whole calls."""
+    left = settings.steps - step
+    if left % settings.steps_per_call:
+        raise UsageError(
+            f"From step {step} to --steps {settings.steps} there are {left} steps, no multiple of --steps-per-call "
+            f"{settings.steps_per_call}; set --steps to {settings.steps + -left % settings.steps_per_call}."
+        )
 
 
 def checkpoint_bytes(carry: Carry) -> int:

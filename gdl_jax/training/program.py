@@ -90,7 +90,7 @@ class TrainingCall:
     seconds: float
     """To trace and compile."""
     flops: float
-    """Of one step, as the compiler counts them; 0 where it does not say."""
+    """Of one step, on all devices, as the compiler counts them; 0 where it does not say."""
 
     def __call__(
         self, carry: Carry, resident: Mapping[str, Array], payload: Mapping[str, Array]
@@ -134,9 +134,11 @@ def compile_call(model: Model, pipeline: Pipeline, carry: Carry, settings: RunSe
     payload = {k: jax.ShapeDtypeStruct((*v.shape[:2], rows, *v.shape[3:]), v.dtype) for k, v in local.items()}
     resident = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), dict(pipeline.resident))
     jitted = jax.jit(call, donate_argnums=0, in_shardings=(everywhere, everywhere, split), out_shardings=everywhere)
-    compiled = jitted.lower(carry, resident, payload).compile()
-    cost = compiled.cost_analysis() or {}
-    return TrainingCall(compiled, time.perf_counter() - start, float(cost.get("flops", 0)) / steps_per_call)
+    with jax.set_mesh(mesh):
+        compiled = jitted.lower(carry, resident, payload).compile()
+    # The compiler tells what one device does.
+    flops = float((compiled.cost_analysis() or {}).get("flops", 0)) * mesh.size / steps_per_call
+    return TrainingCall(compiled, time.perf_counter() - start, flops)
 
 
 Images = UInt8[np.ndarray, "num height width channels"]

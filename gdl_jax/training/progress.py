@@ -69,21 +69,32 @@ class Window:
         return line, data / (train + data)
 
 
-def check_faults(carry: Carry, model: Model, since: int) -> None:
-    """Raises NonFiniteError if an update since step `since` was not finite, and so was not applied."""
+def check_faults(carry: Carry, model: Model, since: int, checkpoint: int | None) -> None:
+    """Stops at an update that was not finite, and so was not applied.
+
+    Args:
+        carry: with the meter since the last line of metrics.
+        model: for the names of its parameters.
+        since: the step of that line.
+        checkpoint: the step of the last one, if there is one.
+
+    Raises:
+        NonFiniteError: there was such an update.
+    """
     for name, fault in jax.device_get(carry.meter.faults).items():
-        if fault.count:
-            leaf = _leaf_name(model, carry, name, int(fault.leaf))
-            what = " and ".join(
-                text
-                for text, wrong in (("the loss", fault.loss), (f"the gradient of {leaf}", fault.leaf >= 0))
-                if wrong
-            )
-            raise NonFiniteError(
-                f"In step {int(fault.step)}, {what} of phase {name!r} was not finite ({int(fault.count)} such updates "
-                f"in steps {since} to {int(carry.state.step)}); the last checkpoint is good: go on from it with "
-                "--on-nonfinite skip, or start anew with a lower learning rate."
-            )
+        if not fault.count:
+            continue
+        wrong = ["the loss"] if fault.loss else []
+        if fault.leaf >= 0:
+            wrong.append(f"the gradient of {_leaf_name(model, carry, name, int(fault.leaf))}")
+        what = " and ".join(wrong) or "what the optimiser made of a finite gradient"
+        advice = "start anew with a lower learning rate."
+        if checkpoint is not None:
+            advice = f"the checkpoint of step {checkpoint} is good: go on from it with --on-nonfinite skip, or {advice}"
+        raise NonFiniteError(
+            f"In step {int(fault.step) + 1}, {what} of phase {name!r} was not finite ({int(fault.count)} such updates "
+            f"in steps {since + 1} to {int(carry.state.step)}); {advice}"
+        )
 
 
 def _leaf_name(model: Model, carry: Carry, phase: str, leaf: int) -> str:

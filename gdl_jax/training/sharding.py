@@ -18,8 +18,7 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import PyTree
 
 from gdl_jax.errors import UsageError
-
-AXIS = "data"
+from gdl_jax.steps.devices import AXIS
 
 
 def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:

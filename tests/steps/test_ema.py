@@ -26,7 +26,9 @@ def test_the_formula(state, decay):
         new = update_ema(state, decay)
     before = state.networks["averaged"]
     wanted = jax.tree.map(lambda e, p: decay * np.float64(e) + (1 - decay) * np.float64(p), before.ema, before.params)
-    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6), new.networks["averaged"].ema, wanted)
+    jax.tree.map(
+        lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6), new.networks["averaged"].ema, wanted
+    )
 
 
 def test_nothing_else_changes(state):
@@ -43,4 +45,6 @@ def test_many_updates_against_the_closed_form(state):
     new = jax.jit(lambda s: jax.lax.fori_loop(0, 50, lambda _, s: update_ema(s, 0.95), s))(state)
     before = state.networks["averaged"]
     wanted = jax.tree.map(lambda e, p: p + 0.95**50 * (e - p), before.ema, before.params)
-    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5), new.networks["averaged"].ema, wanted)
+    jax.tree.map(
+        lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5), new.networks["averaged"].ema, wanted
+    )

@@ -8,6 +8,7 @@ import pytest
 
 from gdl_jax.steps.optimizers import Adam
 
+
 @pytest.fixture(autouse=True)
 def promotion():
     """Optax's own: it raises a float to an int32 power."""

@@ -16,7 +16,7 @@ from gdl_jax.steps.state import NetworkState, TrainState
 KEY = jax.random.key(0)
 
 
-def network(params, optimizer=None, collections: Mapping = {}) -> NetworkState:  # noqa: B006
+def network(params, optimizer=None, collections: Mapping = {}) -> NetworkState:
     params = jax.tree.map(jnp.float32, params)
     return NetworkState(params, dict(collections), () if optimizer is None else optimizer.init(params), None)
 
@@ -120,7 +120,9 @@ def test_a_lazy_phase_runs_in_every_kth_step_on_k_times_its_loss():
     # What a step without the phase reports counts for nothing, and the loss is reported as it is, without the factor.
     assert float(merged.means["lazy/x"].count) == 3
     assert merged.means["lazy/x"].value() == 5
-    assert merged.means["lazy/loss"].value() == pytest.approx(np.mean([-100 * 1, values[4] * 5 - 500, values[8] * 9 - 900]))
+    assert merged.means["lazy/loss"].value() == pytest.approx(
+        np.mean([-100 * 1, values[4] * 5 - 500, values[8] * 9 - 900])
+    )
     assert merged.means["lazy/gradient_norm"].value() == pytest.approx(4 * 5)
     assert float(merged.means["main/loss"].count) == 9
     assert int(merged.faults["lazy"].count) == 0

@@ -1,0 +1,57 @@
+"""The step of the variational autoencoder in PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from benchmarks.peers import NoPeer, peer_of
+from benchmarks.peers.base import Peer, adam
+from benchmarks.peers.networks import TorchDecoder, TorchEncoder
+from experiments.autoencoders import ConvVAE
+from gdl_jax.data.spec import DataSpec
+from gdl_jax.networks.conv_autoencoder import ConvDecoder, ConvEncoder
+
+
+@peer_of("vae")
+class VAEPeer(Peer):
+    """Mirrors `experiments.autoencoders.ConvVAE`."""
+
+    def __init__(self, experiment: ConvVAE, data: DataSpec, device: torch.device):
+        model = experiment.build(data)
+        if type(model.encoder) is not ConvEncoder or type(model.decoder) is not ConvDecoder:
+            raise NoPeer("these networks are not written in PyTorch")
+        self.encoder = TorchEncoder(model.encoder, data.image_shape)
+        self.decoder = TorchDecoder(model.decoder, experiment.latent_size)
+        self.networks = {"encoder": self.encoder, "decoder": self.decoder}
+        for network in self.networks.values():
+            network.to(device, memory_format=torch.channels_last)
+        self.optimizers = {"vae": adam(self.networks.values(), experiment.optimizer)}
+        self.image_range, self.settings = model.image_range, experiment
+
+    def step(self, batches: Sequence[Tensor]) -> dict[str, Tensor]:
+        """See `Peer`."""
+        (images,) = batches
+        mean, log_variance = self.encoder(images)
+        latents = mean + torch.exp(0.5 * log_variance) * self.noise(mean)
+        reconstruction = self.reconstruction_loss(self.decoder(latents), images)
+        per_dimension = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
+        kl = getattr(per_dimension, self.settings.kl_reduce)(dim=1).mean()
+        loss = reconstruction + self.settings.kl_weight * kl
+        self.optimizers["vae"].zero_grad()
+        loss.backward()
+        self.optimizers["vae"].step()
+        return {"vae": loss.detach()}
+
+    def reconstruction_loss(self, logits: Tensor, images: Tensor) -> Tensor:
+        """-log p(x|z) per image, or the weighted mean squared error."""
+        if self.settings.likelihood == "bernoulli":
+            return F.binary_cross_entropy_with_logits(logits, images, reduction="sum") / len(images)
+        return self.settings.reconstruction_weight * F.mse_loss(torch.sigmoid(logits), images)
+
+    def noise(self, mean: Tensor) -> Tensor:
+        """N(0, 1) in the shape of the latents."""
+        return torch.randn_like(mean)

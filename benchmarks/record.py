@@ -1,0 +1,102 @@
+"""The JSON record of a run: on what it was measured, beside what was measured."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from gdl_jax.errors import UsageError
+
+FORMAT = 1
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "torch")
+
+
+def surroundings(command: Sequence[str]) -> dict[str, Any]:
+    """All of the record but its `records`."""
+    return {
+        "format": FORMAT,
+        "command": " ".join(["python", "-m", "benchmarks.run", *command]),
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        **_git(),
+        "versions": _versions(),
+        "device": _device(),
+        "environment": {
+            name: os.environ.get(name) for name in ("XLA_FLAGS", "JAX_PLATFORMS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+        },
+        "load_average": os.getloadavg()[0],
+        "records": [],
+    }
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A record that was written before.
+
+    Raises:
+        UsageError: there is none, or it is something else.
+    """
+    try:
+        found = json.loads(path.read_text())
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except ValueError as error:
+        raise UsageError(f"{path} is no JSON ({error}); give a file that `benchmarks.run --json` wrote.") from error
+    if not isinstance(found, dict) or found.get("format") != FORMAT or not isinstance(found.get("records"), list):
+        raise UsageError(f"{path} is no record of format {FORMAT}; give a file that `benchmarks.run --json` wrote.")
+    return found
+
+
+def cores() -> int:
+    """Processor cores that this process may use: XLA's thread pool on CPU has as many threads."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _device() -> dict[str, Any]:
+    device = jax.devices()[0]
+    return {
+        "platform": device.platform,
+        "kind": device.device_kind if device.platform != "cpu" else _processor(),
+        "count": jax.device_count(),
+        "processes": jax.process_count(),
+        "cores": cores(),
+        "host": _processor(),
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _git() -> dict[str, Any]:
+    def ask(*words: str) -> str:
+        root = Path(__file__).parent
+        return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return {"commit": ask("rev-parse", "HEAD"), "uncommitted_changes": bool(ask("status", "--porcelain"))}
+    except (OSError, subprocess.CalledProcessError):
+        return {"commit": None, "uncommitted_changes": None}

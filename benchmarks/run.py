@@ -1,0 +1,173 @@
+"""Measures training steps: `python -m benchmarks.run`.
+
+python -m benchmarks.run                          every registered experiment, on noise and on its own data
+python -m benchmarks.run dcgan vae --peers        against the same step in PyTorch (pip install '.[peers]')
+python -m benchmarks.run --json results.json      the record as JSON
+python -m benchmarks.run dcgan --scaling          on 1, 2, 4 and 8 devices
+python -m benchmarks.run dcgan --steps-per-call 8 and so what the host costs per step
+python -m benchmarks.run compare A.json B.json    ratios, and what fell by more than the spread (exit code 1)
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from gdl_jax import xla_flags
+
+# Before jax is imported.
+xla_flags.set_defaults()
+
+import jax  # noqa: E402
+import tyro  # noqa: E402
+
+from benchmarks import peers, record, suite  # noqa: E402
+from benchmarks.compare import compare  # noqa: E402
+from benchmarks.table import table  # noqa: E402
+from experiments.command_line import parse  # noqa: E402
+from experiments.registry import Experiment, find, load_all  # noqa: E402
+from gdl_jax.errors import UsageError, nearest  # noqa: E402
+from gdl_jax.files import write_json  # noqa: E402
+from gdl_jax.training.sharding import make_mesh  # noqa: E402
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What to measure."""
+
+    names: tyro.conf.Positional[tuple[str, ...]] = ()
+    """Experiments (default: every one that is registered), or package.module:attribute."""
+    peers: bool = False
+    """Also the same step in PyTorch, in turns with ours."""
+    devices: int | None = None
+    """Split the batch over so many devices; on CPU they are made (default: all there are)."""
+    dtype: Literal["float32", "bfloat16"] | None = None
+    """Of the networks' computations (default: the experiment's)."""
+    json: Path | None = None
+    """File for the record."""
+    preset: str | None = None
+    """Settings to start from, such as smoke."""
+    batch_size: int | None = None
+    """Examples in a batch, over all devices (default: the experiment's)."""
+    steps_per_call: int | None = None
+    """Also measure so many steps in one call, and thereby what the host costs per step."""
+    scaling: bool = False
+    """Also measure 1, 2, 4 and 8 devices (on CPU 8 are made)."""
+    rounds: int = 10
+    """How often everything is timed."""
+    round_seconds: float = 0.5
+    """The least that each of these times lasts."""
+
+    def __post_init__(self):
+        least = {"devices": 1, "batch_size": 1, "steps_per_call": 2, "rounds": 1}
+        for name, minimum in least.items():
+            value = getattr(self, name)
+            if value is not None and value < minimum:
+                raise UsageError(f"--{name.replace('_', '-')} is {value}; it has to be {minimum} or more.")
+        if self.peers and (self.devices or 1) > 1:
+            raise UsageError("--peers compares on one device; leave --devices out.")
+        if self.json is not None and self.json.is_dir():
+            raise UsageError(f"--json {self.json} is a folder; give a file.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Records:
+    """Two records to compare."""
+
+    before: tyro.conf.Positional[Path]
+    """JSON file of an earlier run."""
+    after: tyro.conf.Positional[Path]
+    """JSON file of a later one."""
+
+
+def main(arguments: list[str]) -> int:
+    """Measures or compares.
+
+    Returns:
+        The exit code: 0, 1 if a comparison found that something fell, 2 for a user's mistake.
+    """
+    prog = "python -m benchmarks.run"
+    try:
+        if arguments[:1] == ["compare"]:
+            return show_comparison(parse(Records, arguments[1:], prog=f"{prog} compare", description=Records.__doc__))
+        options = parse(Options, arguments, prog=prog, description=__doc__)
+        print(table(run(options, arguments)["records"]))
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def show_comparison(records: Records) -> int:
+    """Prints the table and what fell."""
+    text, falls = compare(record.read(records.before), record.read(records.after))
+    print(text)
+    print("\n".join(falls) if falls else "nothing fell by more than the spread")
+    return 1 if falls else 0
+
+
+def run(options: Options, command: list[str]) -> dict[str, object]:
+    """Measures, and writes the record after every experiment, so that an interrupted run keeps what it has."""
+    experiments = {name: settings(name, options) for name in options.names or load_all()}
+    if options.peers:
+        peers.load_all()
+    make_cpu_devices(8 if options.scaling else options.devices)
+    available = jax.devices()
+    wanted = options.devices or (1 if options.peers or options.scaling else len(available))
+    if wanted > len(available):
+        raise UsageError(f"--devices is {wanted} and there are {len(available)}; set it to {len(available)} or less.")
+    mesh = make_mesh(available[:wanted])
+    plan = suite.Plan(
+        rounds=options.rounds,
+        round_seconds=options.round_seconds,
+        peers=options.peers,
+        steps_per_call=options.steps_per_call,
+        scaling=options.scaling,
+    )
+    found = record.surroundings(command)
+    if found["load_average"] > 1:
+        say(f"the load of this machine is {found['load_average']:.1f}: other work makes these times long and uncertain")
+    for name, experiment in experiments.items():
+        found["records"].append(suite.measure(name, experiment, plan, mesh, say))
+        if options.json is not None:
+            write_json(options.json, found)
+    return found
+
+
+def settings(name: str, options: Options) -> Experiment:
+    """The experiment as it is measured.
+
+    Raises:
+        UsageError: there is no such experiment or preset.
+    """
+    experiment = find(name)
+    presets = experiment.presets()
+    if options.preset is not None and options.preset not in presets:
+        raise UsageError(f"{name} has no preset {options.preset!r}: {nearest(options.preset, presets)}")
+    start = experiment() if options.preset is None else presets[options.preset]
+    return suite.chosen(start, dtype=options.dtype, batch_size=options.batch_size)
+
+
+def make_cpu_devices(count: int | None) -> None:
+    """Asks for so many CPU devices; a process that has its devices already keeps them."""
+    if count is None or "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", ""):
+        return
+    try:
+        jax.config.update("jax_num_cpu_devices", count)
+    except RuntimeError:
+        return
+
+
+def say(line: str) -> None:
+    """To the terminal, beside what is printed as the result."""
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

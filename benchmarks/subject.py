@@ -1,0 +1,158 @@
+"""An experiment as it is measured: the library's own pipeline, compiled call and feed."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from jax import Array
+from jax.sharding import Mesh
+
+from benchmarks.measure import Contestant
+from experiments.registry import Experiment
+from gdl_jax.data.order import Order
+from gdl_jax.data.pipeline import Pipeline, make_pipeline
+from gdl_jax.data.source import Source, load
+from gdl_jax.data.spec import DataSpec
+from gdl_jax.models.model import Model
+from gdl_jax.steps.meters import Metrics
+from gdl_jax.steps.phases import Batch
+from gdl_jax.steps.state import TrainState
+from gdl_jax.training.loop import CALLS_IN_FLIGHT
+from gdl_jax.training.program import Carry, TrainingCall, abstract_carry, compile_call, empty_meter, init_state
+from gdl_jax.training.sharding import check_divisible, local_rows, put, replicated, split_along
+
+ENDLESS = 10**9
+"""More calls than anyone waits for."""
+
+PREPARED = 4
+"""Payloads that wait on the devices for a synthetic run."""
+
+
+class Counted:
+    """A model that counts how often its step is traced."""
+
+    def __init__(self, model: Model):
+        self._model = model
+        self.traces = 0
+        self.image_range, self.batches_per_step = model.image_range, model.batches_per_step
+        self.init, self.sample = model.init, model.sample
+
+    def step(self, state: TrainState, batches: Batch, key: Array) -> tuple[TrainState, Metrics]:
+        """See `Model`."""
+        self.traces += 1
+        return self._model.step(state, batches, key)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An experiment compiled for a mesh."""
+
+    name: str
+    experiment: Experiment
+    source: Source
+    mesh: Mesh
+    model: Model
+    pipeline: Pipeline
+    carry: Carry
+    """Shapes only."""
+    call: TrainingCall
+    traces: int
+    """Of the training step, while it was compiled; the compiled call takes no other shapes, so that none can follow."""
+
+    @property
+    def data(self) -> DataSpec:
+        """What the model knows of its data."""
+        return DataSpec.of(self.source)
+
+    @property
+    def examples_per_step(self) -> int:
+        """Real examples that a step consumes, over all devices."""
+        return self.experiment.batch_size * self.model.batches_per_step
+
+    def cost(self, what: str) -> float | None:
+        """Of one call on all devices, as the compiler counts "flops" or "bytes accessed"; None if it does not.
+
+        The compiler counts one device's part, and the body of a loop once: hence all figures that rest on this are of
+        a call with one step.
+        """
+        count = (self.call.compiled.cost_analysis() or {}).get(what, 0.0)
+        return float(count) * self.mesh.size if count > 0 else None
+
+    def memory(self) -> dict[str, int]:
+        """Bytes that the compiled call takes on each device; `peak` counts what is donated once."""
+        found = self.call.compiled.memory_analysis()
+        names = ("argument", "output", "temp", "alias", "generated_code")
+        sizes = {name: int(getattr(found, f"{name}_size_in_bytes", 0)) for name in names}
+        return {**sizes, "peak": sum(sizes.values()) - 2 * sizes["alias"]}
+
+    def real(self) -> Contestant:
+        """Steps on the experiment's data, fed as the training loop feeds them."""
+        feed = self.pipeline.calls(0, self.experiment.steps_per_call, self.model.batches_per_step, ENDLESS)
+        split = split_along(self.mesh, 2)
+        return self._contestant(self.pipeline.resident, (put(dict(payload), split) for payload in feed))
+
+    def synthetic(self) -> Contestant:
+        """Steps on noise in the shape of the experiment's images, with payloads that wait on the devices."""
+        feed = self.pipeline.calls(0, self.experiment.steps_per_call, self.model.batches_per_step, ENDLESS)
+        split = split_along(self.mesh, 2)
+        payloads = [put(as_noise(payload), split) for payload in itertools.islice(feed, PREPARED)]
+        return self._contestant(as_noise(self.pipeline.resident), itertools.cycle(payloads))
+
+    def _contestant(self, resident: Mapping[str, np.ndarray], payloads: Iterator[Mapping[str, Array]]) -> Contestant:
+        everywhere = replicated(self.mesh)
+        on_devices = put(dict(resident), everywhere)
+        settings = self.experiment
+        state = init_state(self.model, self.source.spec, settings.batch_size, settings.seed, self.mesh)
+        carry = Carry(state, empty_meter(self.carry, self.mesh))
+
+        def advance(calls: int) -> None:
+            nonlocal carry
+            in_flight: deque[Array] = deque()
+            for _ in range(calls):
+                carry, reached = self.call(carry, on_devices, next(payloads))
+                in_flight.append(reached)
+                if len(in_flight) > CALLS_IN_FLIGHT:
+                    jax.block_until_ready(in_flight.popleft())
+            jax.block_until_ready(carry)
+
+        return Contestant(advance, settings.steps_per_call)
+
+
+def compile_subject(
+    name: str, experiment: Experiment, source: Source, mesh: Mesh, *, steps_per_call: int = 1
+) -> Subject:
+    """Builds the model and compiles its training call.
+
+    Raises:
+        UsageError: the model does not suit the data, or the batch not the mesh.
+    """
+    check_divisible(experiment.batch_size, mesh)
+    experiment = dataclasses.replace(experiment, steps=steps_per_call, steps_per_call=steps_per_call)
+    order = Order(len(source), experiment.batch_size, experiment.seed)
+    pipeline = make_pipeline(source, order, local_rows(experiment.batch_size, mesh), experiment.data.placement)
+    model = experiment.build(DataSpec.of(source))
+    carry = abstract_carry(model, source.spec, experiment.batch_size, mesh)
+    counted = Counted(model)
+    call = compile_call(counted, pipeline, carry, experiment, mesh)
+    return Subject(name, experiment, source, mesh, model, pipeline, carry, call, counted.traces)
+
+
+def load_source(experiment: Experiment) -> Source:
+    """The examples that the experiment trains on."""
+    return load(experiment.data, "train")
+
+
+def as_noise(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """The same arrays, the images replaced by uniform noise."""
+    generator = np.random.Generator(np.random.Philox(key=[0, 0]))
+    return {
+        name: generator.integers(0, 256, array.shape, np.uint8) if name == "image" else array
+        for name, array in arrays.items()
+    }

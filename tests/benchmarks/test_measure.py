@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import time
+
+import jax
+import pytest
+
+from benchmarks.measure import Contestant, Spread, take_turns
+from benchmarks.peaks import measure_peaks
+from gdl_jax.training.sharding import make_mesh
+
+
+def test_the_median_and_the_quartiles():
+    spread = Spread((3.0, 1.0, 2.0, 5.0, 4.0))
+    assert (spread.median, spread.quartiles) == (3.0, (2.0, 4.0))
+    assert spread.to_json("x") == {"x": 3.0, "x_quartiles": [2.0, 4.0], "x_range": [1.0, 5.0]}
+    assert Spread((7.0,)).quartiles == (7.0, 7.0)
+
+
+def test_ratios_are_of_the_same_round():
+    """Both are disturbed in the second round, and the ratio is not."""
+    assert Spread((2.0, 20.0)).over(Spread((1.0, 10.0))).values == (2.0, 2.0)
+    assert Spread((2.0, 20.0)).minus(Spread((1.0, 10.0))).values == (1.0, 10.0)
+
+
+def test_contestants_take_turns_and_the_first_calls_are_thrown_away():
+    order, slow_calls = [], []
+
+    def slow(calls):
+        slow_calls.append(calls)
+        order.append("slow")
+        # The first call compiles.
+        time.sleep(0.5 if len(slow_calls) == 1 else 0.01 * calls)
+
+    def fast(calls):
+        order.append("fast")
+        time.sleep(0.002 * calls)
+
+    found = take_turns({"slow": Contestant(slow, steps_per_call=2), "fast": Contestant(fast)}, rounds=4, seconds=0.02)
+    assert {name: len(spread.values) for name, spread in found.items()} == {"slow": 4, "fast": 4}
+    assert 0.005 <= found["slow"].median < 0.012
+    assert 0.002 <= found["fast"].median < 0.005
+    # After the warm-up: an untimed and a timed turn each, and every other round backwards.
+    turns = order[4:]
+    assert turns == [name for pair in ("sf", "fs") * 2 for name in [{"s": "slow", "f": "fast"}[x] for x in pair for _ in "12"]]  # fmt: skip  # noqa: E501
+
+
+def test_peaks_are_of_the_hardware():
+    peaks = measure_peaks(make_mesh(jax.devices()[:1]), "float32")
+    assert peaks.devices == 1
+    # From a slow laptop to the fastest accelerator.
+    assert 1e9 < peaks.matmul_flops_per_second < 1e16
+    assert 1e8 < peaks.copy_bytes_per_second < 1e14
+
+
+@pytest.mark.parametrize("values", [(1.0, 2.0), (2.0, 1.0, 4.0)])
+def test_the_median_lies_between_the_quartiles(values):
+    low, high = Spread(values).quartiles
+    assert min(values) <= low <= Spread(values).median <= high <= max(values)

@@ -1,0 +1,146 @@
+"""Every registered experiment through its smoke preset: nothing here knows what experiments there are."""
+
+import math
+
+import jax
+import numpy as np
+import pytest
+
+from experiments.registry import load_all
+
+EXPERIMENTS = load_all()
+
+
+@pytest.fixture(params=EXPERIMENTS)
+def finished(request, runs):
+    return runs(request.param)
+
+
+@pytest.fixture(params=EXPERIMENTS)
+def bfloat16(request, runs):
+    return runs(request.param, "--dtype", "bfloat16", "--steps", "2")
+
+
+def test_smoke_run_succeeds_and_its_numbers_are_finite(finished):
+    assert (finished.answer.code, finished.answer.err) == (0, "")
+    smoke = EXPERIMENTS[finished.name].presets()["smoke"]
+    lines = finished.lines
+    trained = [line for line in lines if "metrics" in line]
+    evaluated = [line for line in lines if "evaluation" in line]
+    assert [line["step"] for line in trained] == list(range(smoke.log_every, smoke.steps + 1, smoke.log_every))
+    assert evaluated[-1]["step"] == smoke.steps
+    for line in trained:
+        assert line["metrics"]
+        assert all(math.isfinite(value) for value in line["metrics"].values())
+        assert any(name.endswith("/loss") for name in line["metrics"])
+        assert line["examples_per_second"] > 0
+        assert len(line["batch_digest"]) == 8
+        assert set(line["batch_digest"]) <= set("0123456789abcdef")
+    assert len({line["batch_digest"] for line in trained}) == len(trained)
+    assert [line["epoch"] for line in trained] == sorted(line["epoch"] for line in trained)
+    for line in evaluated:
+        assert line["evaluation"]
+        assert all(math.isfinite(value) for value in line["evaluation"].values())
+    if EXPERIMENTS[finished.name].monitor is not None:
+        assert EXPERIMENTS[finished.name].monitor[0] in evaluated[-1]["evaluation"]
+
+
+def test_run_folder_is_complete(finished):
+    workdir = finished.workdir
+    smoke = EXPERIMENTS[finished.name].presets()["smoke"]
+    assert finished.config["name"] == finished.name
+    assert finished.config["config"]["steps"] == smoke.steps
+    assert finished.config["versions"]["jax"] == jax.__version__
+    assert (workdir / "samples" / "000000.png").read_bytes().startswith(b"\x89PNG")
+    assert (workdir / "samples" / f"{smoke.steps:06d}.png").exists()
+    assert list((workdir / "tensorboard").glob("events.out.tfevents.*"))
+    assert (workdir / "checkpoints" / f"{smoke.steps}.json").exists()
+    assert (workdir / "checkpoints" / str(smoke.steps)).is_dir()
+    assert "<html" in (workdir / "report.html").read_text()
+    assert str(workdir) in finished.answer.out
+    assert not list(workdir.rglob("*.partial"))
+
+
+def test_step_is_traced_once_and_its_state_donated(finished):
+    smoke = EXPERIMENTS[finished.name].presets()["smoke"]
+    assert len(finished.seen.compiled) == 1
+    # One after the other in one trace on CPU, so as often as there are steps in a call.
+    assert finished.seen.traces == smoke.steps_per_call
+    assert len(finished.seen.donated) == smoke.steps // smoke.steps_per_call
+    # The call after a checkpoint has to leave it alone: orbax still writes it.
+    free = [
+        d for i, d in enumerate(finished.seen.donated) if i == 0 or i * smoke.steps_per_call % smoke.checkpoint_every
+    ]
+    assert all(free)
+
+
+def test_the_work_of_a_step_is_split_over_the_devices(finished, request):
+    if finished.name in ("dcgan", "wgan_gp"):
+        reason = "latents have no sharding: all that is generated is computed in full on every device"
+        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
+    opened = finished.open()
+    spec = {name: (shape, dtype) for name, (shape, dtype) in finished.config["data"]["arrays"].items()}
+    lead = (opened.model.batches_per_step, opened.experiment.batch_size)
+    batches = {
+        name: jax.ShapeDtypeStruct((*lead, *shape), np.float32 if name == "image" else dtype)
+        for name, (shape, dtype) in spec.items()
+    }
+    whole = jax.jit(opened.model.step).lower(opened.state, batches, jax.random.key(0)).cost_analysis()["flops"]
+    assert jax.device_count() == 8
+    # Not an eighth: the optimiser works on every device.
+    assert finished.seen.flops < 0.3 * whole, f"{finished.seen.flops:,.0f} on each of 8 devices, {whole:,.0f} in all"
+
+
+def test_trained_networks_change_and_frozen_ones_do_not(finished):
+    opened = finished.open()
+    networks = opened.state.networks
+    trained = {name for phase in opened.model.phases() for name in phase.trains}
+    assert int(opened.state.step) == opened.step == EXPERIMENTS[finished.name].presets()["smoke"].steps
+    assert set(finished.seen.params) == set(networks)
+    assert trained
+    for name, before in finished.seen.params.items():
+        after = networks[name].params
+        changed = jax.tree.leaves(
+            jax.tree.map(lambda a, b: bool((np.asarray(a) != np.asarray(b)).any()), before, after)
+        )
+        if name in trained:
+            # Not all: a bias before a norm has no gradient.
+            assert sum(changed) > len(changed) / 2, name
+        else:
+            assert networks[name].opt_state == ()
+            assert not any(changed), name
+
+
+def test_samples_have_the_shape_of_the_data_and_the_stated_range(finished):
+    opened = finished.open()
+    shape = tuple(finished.config["data"]["arrays"]["image"][0])
+    images = np.asarray(opened.model.sample(opened.state, jax.random.key(1), 5))
+    low, high = opened.model.image_range
+    assert images.shape == (5, *shape)
+    assert images.dtype == np.float32
+    assert np.isfinite(images).all()
+    assert low <= images.min() < images.max() <= high
+    # In the units of the data, not of the numbers.
+    assert images.max() - images.min() > 1e-3 * (high - low)
+
+
+def test_bfloat16_computes_in_bfloat16_and_keeps_float32(bfloat16, runs):
+    assert (bfloat16.answer.code, bfloat16.answer.err) == (0, "")
+    float32 = runs(bfloat16.name)
+    assert "bf16[" in bfloat16.seen.compiled[0]
+    assert "bf16[" not in float32.seen.compiled[0]
+    for leaf in jax.tree.leaves(bfloat16.seen.after):
+        assert leaf.dtype in (np.float32, np.int32, np.uint32), leaf
+    assert jax.tree.map(lambda x: (x.shape, x.dtype), bfloat16.seen.after) == jax.tree.map(
+        lambda x: (x.shape, x.dtype), float32.seen.after
+    )
+    losses = [name for name in float32.seen.first if name.endswith("/loss")]
+    assert losses
+    assert bfloat16.seen.first.keys() == float32.seen.first.keys()
+    for name in losses:
+        expected, found = float32.seen.first[name], bfloat16.seen.first[name]
+        assert math.isfinite(found)
+        assert found == pytest.approx(expected, rel=0.03, abs=0.03), name
+    assert bfloat16.seen.first != float32.seen.first
+    for line in bfloat16.lines:
+        assert all(math.isfinite(value) for value in (line.get("metrics") or line["evaluation"]).values())

@@ -1,0 +1,108 @@
+import dataclasses
+import inspect
+import json
+
+import pytest
+
+from experiments.registry import load_all, read_catalogue
+from gdl_jax.training.settings import MAY_CHANGE
+
+EXPERIMENTS = load_all()
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_is_complete(name):
+    experiment = EXPERIMENTS[name]
+    assert "smoke" in experiment.presets()
+    assert all(type(preset) is experiment for preset in experiment.presets().values())
+    assert experiment.paper
+    assert experiment.systems
+    assert set(experiment.systems) <= set(read_catalogue())
+    # Of its own: a dataclass without one gets its signature for a docstring.
+    assert not inspect.getdoc(experiment).startswith(experiment.__name__ + "(")
+    assert experiment.summary().endswith(".")
+    if experiment.monitor is not None:
+        assert experiment.monitor[1] in ("min", "max")
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_setting_of_its_own_is_explained_in_help(name, launch):
+    answer = launch(name, "--help")
+    assert answer.code == 0
+    words = " ".join(answer.out.replace("│", " ").split())
+    default = EXPERIMENTS[name]()
+    for setting in dataclasses.fields(default):
+        value = getattr(default, setting.name)
+        nested = dataclasses.fields(value) if dataclasses.is_dataclass(value) else ()
+        names = [f"{setting.name}.{inner.name}" for inner in nested] or [setting.name]
+        for path in names:
+            assert f"--{path.replace('_', '-')} " in words
+    # Each option has a meaning before its default.
+    assert words.count("(default: ") >= len(dataclasses.fields(default))
+
+
+def test_settings_that_may_change_exist():
+    default = EXPERIMENTS["dcgan"]()
+    for path in MAY_CHANGE:
+        value = default
+        for part in path.split("."):
+            assert hasattr(value, part), path
+            value = getattr(value, part)
+
+
+def test_list_names_every_experiment(launch):
+    answer = launch("list")
+    assert (answer.code, answer.err) == (0, "")
+    for name, experiment in EXPERIMENTS.items():
+        assert f"{name}: {experiment.summary()}\n" in answer.out
+        assert f"python -m experiments.run {name}\n" in answer.out + "\n"
+
+
+def test_list_as_json(launch):
+    answer = launch("list", "--json")
+    found = json.loads(answer.out)
+    assert (answer.code, answer.err) == (0, "")
+    assert [entry["name"] for entry in found] == list(EXPERIMENTS)
+    for entry in found:
+        assert list(entry) == ["name", "summary", "paper", "systems", "data", "presets"]
+        experiment = EXPERIMENTS[entry["name"]]
+        assert entry["summary"] == experiment.summary()
+        assert entry["paper"] == experiment.paper
+        assert entry["systems"] == list(experiment.systems)
+        assert entry["presets"] == list(experiment.presets())
+        assert entry["data"][0] == experiment().data.name
+
+
+def test_list_of_one_text_gives_its_systems_with_commands(launch):
+    lines = launch("list", "--text", "foster").out.splitlines()
+    where = next(i for i, line in enumerate(lines) if line.split()[:1] == ["F15"])
+    assert "autoencoder" in lines[where]
+    assert lines[where + 1].strip() == "python -m experiments.run vae"
+    catalogue = read_catalogue()
+    shown = {line.split()[0] for line in lines} & set(catalogue)
+    assert {catalogue[system].author for system in shown} == {"Foster"}
+    covered = {system for experiment in EXPERIMENTS.values() for system in experiment.systems}
+    assert shown == {system for system in covered if catalogue[system].author == "Foster"}
+
+
+def test_list_of_one_text_as_json_has_only_its_experiments(launch):
+    found = {entry["name"] for entry in json.loads(launch("list", "--text", "lanham", "--json").out)}
+    catalogue = read_catalogue()
+    assert found == {
+        name
+        for name, experiment in EXPERIMENTS.items()
+        if any(catalogue[system].author == "Lanham" for system in experiment.systems)
+    }
+    assert "dcgan" in found
+
+
+@pytest.mark.parametrize(
+    ("words", "fragment"),
+    [
+        (["--text", "fostr"], "'fostr': did you mean 'foster'?"),
+        (["--text", "zzz"], "foster, jiang, lanham, valle"),
+        (["--jsn"], "--jsn: did you mean '--json'?"),
+    ],
+)
+def test_wrong_list(launch, says, words, fragment):
+    says(launch("list", *words), fragment)
