@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Self
+from typing import ClassVar, Literal, NamedTuple, Self
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -78,6 +78,8 @@ class ConvVAE(Experiment):
     kl_weight: float = 1.0
     """Beta of the beta-VAE; 1 is the ELBO."""
     optimizer: Adam = Adam(learning_rate=1e-3)
+
+    positive: ClassVar[tuple[str, ...]] = (*Experiment.positive, "latent_size")
 
     def build(self, data: DataSpec) -> VAE:
         """See `Experiment`."""

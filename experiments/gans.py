@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -142,6 +142,8 @@ class TwoPlayer(Experiment):
     ema_decay: float | None = 0.995
     """Of the generator's averaged parameters, from which samples are drawn; None for no average."""
 
+    positive: ClassVar[tuple[str, ...]] = (*Experiment.positive, "width", "latent_size")
+
     def pair(self, data: DataSpec) -> Pair:
         """The networks for such data."""
         builder, divisor = ARCHITECTURES[self.architecture]
@@ -229,6 +231,8 @@ class WGANGP(TwoPlayer):
     penalty_weight: float = 10.0
     """Of the gradient penalty."""
     optimizer: Adam = Adam(learning_rate=1e-4, b1=0.0, b2=0.9)
+
+    positive: ClassVar[tuple[str, ...]] = (*TwoPlayer.positive, "critic_repeats")
 
     def build(self, data: DataSpec) -> GAN:
         """See `Experiment`."""

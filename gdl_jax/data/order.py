@@ -25,7 +25,7 @@ class Order:
     Attributes:
         num_examples: in the data set.
         batch_size: over all devices and processes.
-        seed: not negative.
+        seed: from 0 to 2**64 - 1.
     """
 
     num_examples: int
@@ -38,8 +38,6 @@ class Order:
                 f"A batch of {self.batch_size} cannot be drawn from {self.num_examples} examples; "
                 f"set --batch-size between 1 and {self.num_examples}."
             )
-        if self.seed < 0:
-            raise UsageError(f"The seed is {self.seed}, it has to be 0 or above; change --seed.")
 
     @property
     def batches_per_epoch(self) -> int:

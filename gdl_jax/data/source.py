@@ -20,6 +20,8 @@ BUILT_IN = ("digits", "folder", "noise", "shapes")
 
 READ_BLOCK = 512
 
+LARGEST_SIZE = 8192
+
 
 @dataclass(frozen=True)
 class ArraySpec:
@@ -156,6 +158,8 @@ class DataSettings:
             value = getattr(self, field)
             if value is not None and value < 1:
                 raise UsageError(f"--data.{field} is {value}, but must be at least 1.")
+        if self.size is not None and self.size > LARGEST_SIZE:
+            raise UsageError(f"--data.size is {self.size}, but must be at most {LARGEST_SIZE}.")
 
 
 def load(settings: DataSettings, split: Split) -> Source:

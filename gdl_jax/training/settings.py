@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from gdl_jax.data.source import DataSettings
 from gdl_jax.errors import UsageError
@@ -41,17 +41,35 @@ class RunSettings:
     on_nonfinite: Literal["stop", "skip"] = "stop"
     """When a loss or gradient is not finite: stop the run, or drop that update, count it and go on."""
 
+    positive: ClassVar[tuple[str, ...]] = (
+        "steps",
+        "batch_size",
+        "log_every",
+        "sample_every",
+        "evaluate_every",
+        "checkpoint_every",
+        "keep_checkpoints",
+        "num_samples",
+        "steps_per_call",
+    )
+    """The whole numbers that have to be above 0."""
+
     def __post_init__(self):
-        minima = {"steps": 1, "batch_size": 1, "seed": 0, "keep_checkpoints": 1, "num_samples": 1, "steps_per_call": 1}
-        minima |= {"log_every": 1, "sample_every": 1, "evaluate_every": 1, "checkpoint_every": 1}
-        for name, least in minima.items():
-            if getattr(self, name) < least:
-                raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it has to be {least} or more.")
+        for name in self.positive:
+            if getattr(self, name) < 1:
+                raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it has to be 1 or more.")
+        check_seed(self.seed)
         if self.steps % self.steps_per_call:
             raise UsageError(
                 f"--steps {self.steps} is no multiple of --steps-per-call {self.steps_per_call}; "
                 f"set --steps to {-(-self.steps // self.steps_per_call) * self.steps_per_call}."
             )
+
+
+def check_seed(seed: int) -> None:
+    """What jax and NumPy both take for a seed."""
+    if not 0 <= seed < 2**32:
+        raise UsageError(f"--seed is {seed}; it has to be from 0 to {2**32 - 1}.")
 
 
 MAY_CHANGE = frozenset(
