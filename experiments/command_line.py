@@ -8,6 +8,7 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -73,7 +74,7 @@ def parse_training(name: str, experiment: type[Experiment], arguments: Sequence[
         UsageError: an unknown preset or setting, or a value of the wrong type.
     """
     default = experiment()
-    chosen = [b for a, b in zip(arguments, [*arguments[1:], ""], strict=True) if a == "--preset"]
+    chosen = [value for option, value in pairwise(arguments) if option == "--preset"]
     chosen += [a.removeprefix("--preset=") for a in arguments if a.startswith("--preset=")]
     if chosen:
         presets = experiment.presets()
@@ -161,6 +162,8 @@ def _sentence(box: str) -> str:
             break
         message.append(line)
     text = " ".join(message).strip() or "The settings could not be read."
+    # Our own checks name the setting; tyro's path to it says nothing to the user.
+    text = re.sub(r"^Error parsing [\w.]+: (?=--)", "", text)
     return text if text.endswith(".") else text + "."
 
 

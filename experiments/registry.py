@@ -96,6 +96,8 @@ VERBS = ("list", "sample", "reconstruct", "interpolate", "evaluate", "report", "
 
 def _import(name: str) -> type[Experiment]:
     module_name, _, attribute = name.partition(":")
+    if not all(part.isidentifier() for part in (*module_name.split("."), attribute)):
+        raise UsageError(f"{name!r} is no name of an experiment; outside the tree it is package.module:Experiment.")
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
@@ -104,12 +106,15 @@ def _import(name: str) -> type[Experiment]:
             "run from the folder that holds it, or add it to PYTHONPATH."
         ) from error
     found: Any = getattr(module, attribute, None)
-    if not (inspect.isclass(found) and issubclass(found, Experiment) and is_dataclass(found)):
-        options = [
-            key for key, value in vars(module).items() if inspect.isclass(value) and issubclass(value, Experiment)
-        ]
+    if not _is_experiment(found):
+        options = [key for key, value in vars(module).items() if _is_experiment(value)]
         raise UsageError(f"{module_name} has no experiment {attribute!r}: {nearest(attribute, options)}")
     return found
+
+
+def _is_experiment(value: Any) -> bool:
+    is_class = inspect.isclass(value) and issubclass(value, Experiment) and is_dataclass(value)
+    return is_class and not getattr(value.build, "__isabstractmethod__", False)
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ from gdl_jax.training.checkpoint import Checkpoints
 from gdl_jax.training.export import export as write_export
 from gdl_jax.training.observer import PROTOCOL, Observer
 from gdl_jax.training.program import abstract_carry, make_reconstructor, make_sampler
+from gdl_jax.training.settings import check_seed
 from gdl_jax.training.sharding import make_mesh
 
 Workdir = Annotated[Path, tyro.conf.Positional]
@@ -43,12 +44,18 @@ class OnRun:
 
     workdir: Workdir
     """Folder of a run, such as runs/dcgan."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnCheckpoint(OnRun):
+    """A verb that needs the model's parameters."""
+
     checkpoint: str = "latest"
     """Which one: latest, best, or a step."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seeded(OnRun):
+class Seeded(OnCheckpoint):
     """A verb that draws random numbers and writes a file."""
 
     seed: int = 0
@@ -86,7 +93,7 @@ class Interpolate(Seeded):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluate(OnRun):
+class Evaluate(OnCheckpoint):
     """Measure the model of a run on the test set, as it was measured while training."""
 
     json: bool = False
@@ -99,7 +106,7 @@ class Report(OnRun):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Export(OnRun):
+class Export(OnCheckpoint):
     """Write what sampling needs into one .npz file that NumPy reads."""
 
     out: Path | None = None
@@ -265,4 +272,6 @@ def run_verb(name: str, arguments: Sequence[str]) -> None:
     settings, act = VERBS[name]
     options = parse(settings, arguments, prog=f"python -m experiments.run {name}", description=settings.__doc__)
     workdirs.read(options.workdir)
+    if isinstance(options, Seeded):
+        check_seed(options.seed)
     act(options)
