@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from types import FrameType
@@ -9,12 +10,14 @@ from types import FrameType
 from gdl_jax import xla_flags
 
 
-def _terminate(number: int, _: FrameType | None) -> None:
+def _leave_at_once(number: int, _: FrameType | None) -> None:
+    os._exit(128 + number)
+
+
+def _leave(number: int, _: FrameType | None) -> None:
     raise SystemExit(128 + number)
 
 
-# Before the slow imports: a signal that comes while jax is being imported ends the process without a traceback.
-signal.signal(signal.SIGTERM, _terminate)
 xla_flags.set_defaults()
 
 HELP = """\
@@ -42,10 +45,13 @@ def main(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(HELP, end="")
         return 0
-    try:
-        # Here, because it imports jax, which takes a second.
-        from experiments.launch import launch
+    # While jax is imported, which takes a second, an exception would be lost in the middle of an extension module.
+    before = {number: signal.signal(number, _leave_at_once) for number in (signal.SIGINT, signal.SIGTERM)}
+    from experiments.launch import launch
 
+    signal.signal(signal.SIGINT, before[signal.SIGINT])
+    signal.signal(signal.SIGTERM, _leave)
+    try:
         return launch(arguments)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
