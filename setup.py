@@ -31,6 +31,7 @@ setup(
         "test": [
             "pytest>=8.3",
             "pytest-timeout>=2.3",
+            "pytest-xdist>=3.6",
             "chex>=0.1.91",
             "beartype>=0.21",
             "ruff>=0.14",

@@ -23,6 +23,8 @@ class Contestant:
     advance: Callable[[int], object]
     """Makes so many calls and returns when the device has finished the last."""
     steps_per_call: int = 1
+    seconds: float | None = None
+    """The least that each of its times lasts, where it is not that of the others."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ def take_turns(contestants: Mapping[str, Contestant], *, rounds: int, seconds: f
     calls = {}
     for name, contestant in contestants.items():
         contestant.advance(FIRST_CALLS)
-        calls[name] = max(1, math.ceil(seconds / _seconds(contestant, 2) * 2))
+        least = seconds if contestant.seconds is None else min(seconds, contestant.seconds)
+        calls[name] = max(1, math.ceil(least / _seconds(contestant, 2) * 2))
     found: dict[str, list[float]] = {name: [] for name in contestants}
     for number in range(rounds):
         for name in list(contestants)[:: -1 if number % 2 else 1]:

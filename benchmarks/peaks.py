@@ -1,71 +1,73 @@
-"""What the devices can do: a large matrix product and a large copy, measured in the same run as the experiments."""
+"""What the devices can do: large matrix products and a large copy, measured in the rounds of the experiment itself."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from functools import cache
+import contextlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from benchmarks.measure import Contestant, take_turns
+from benchmarks.measure import Contestant, Spread
 from gdl_jax.training.sharding import replicated, split_along
 
-ROUNDS = 5
+SECONDS = 0.1
+"""Of each time: a peak is the best of them, so that they may be short."""
+
+LIBRARY = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
+"""Hands a matrix product on CPU to XLA's library, which is faster at it than the lowering that `xla_flags` chooses."""
 
 
 @dataclass(frozen=True)
-class Peaks:
-    """The best of some rounds, of all devices of a mesh together, at jax's default precision."""
+class Probes:
+    """Programs that do nothing but arithmetic, or nothing but moving memory, on all devices of a mesh."""
 
+    mesh: Mesh
     dtype: str
-    devices: int
-    matmul_side: int
-    """Each device multiplies square matrices of this side."""
-    matmul_flops_per_second: float
-    copy_bytes: int
-    """Size of the array that each device negates in place."""
-    copy_bytes_per_second: float
-    """Read and written."""
+    contestants: dict[str, Contestant] = field(default_factory=dict)
+    amounts: dict[str, float] = field(default_factory=dict)
+    """Operations, or bytes read and written, of one call on all devices together."""
 
-    def to_json(self) -> dict[str, Any]:
-        """As JSON."""
-        return asdict(self)
+    def rates(self, times: Mapping[str, Spread]) -> dict[str, Any]:
+        """The best rate of each kind: operations ("matmul") and bytes ("copy") per second, of all devices together."""
+        best = {name: amount / min(times[name].values) for name, amount in self.amounts.items()}
+        matmul = max((name for name in best if name.startswith("matmul")), key=best.__getitem__)
+        return {
+            "dtype": self.dtype,
+            "devices": self.mesh.size,
+            "matmul": matmul,
+            "matmul_flops_per_second": best[matmul],
+            "copy_bytes_per_second": best["copy"],
+        }
 
 
-@cache
-def measure_peaks(mesh: Mesh, dtype: str) -> Peaks:
-    """Takes some seconds; the result is kept for the process."""
-    on_cpu = mesh.devices.flat[0].platform == "cpu"
-    side, copied = (2048, 2**26) if on_cpu else (8192, 2**30)
+def make_probes(mesh: Mesh, dtype: str) -> Probes:
+    """At jax's default precision."""
+    on_cpu, probes = mesh.devices.flat[0].platform == "cpu", Probes(mesh, dtype)
     everywhere, rows = replicated(mesh), split_along(mesh, 0)
 
     def fill(shape: tuple[int, ...], sharding: jax.sharding.Sharding) -> jax.Array:
         return jax.jit(lambda: jnp.full(shape, 0.5, dtype), out_shardings=sharding)()
 
-    matrix = fill((side, side), everywhere)
-    flat = fill((mesh.size * copied // jnp.dtype(dtype).itemsize,), rows)
-    stack = fill((mesh.size * side, side), rows)
-    moved = 2 * mesh.size * copied
-    multiply = jax.jit(jnp.matmul, out_shardings=rows)
+    def add(name: str, amount: float, work: Callable[[jax.Array], jax.Array], x: jax.Array) -> None:
+        probes.contestants[name], probes.amounts[name] = _repeat(work, x), amount
+
+    for side in (1024, 2048) if on_cpu else (8192,):
+        matrix, stack = fill((side, side), everywhere), fill((mesh.size * side, side), rows)
+        for label, options in (("", None), (" by library", LIBRARY)) if on_cpu else (("", None),):
+            multiply = jax.jit(lambda x, y: x @ y, out_shardings=rows, compiler_options=options)
+            # A jaxlib may not know the option.
+            with contextlib.suppress(jax.errors.JaxRuntimeError):
+                multiply(stack, matrix)
+                add(f"matmul {side}{label}", 2 * stack.size * side, partial(multiply, y=matrix), stack)
+    flat = fill((mesh.size * (2**26 if on_cpu else 2**30) // jnp.dtype(dtype).itemsize,), rows)
     # In place: a fresh result of this size would cost the operating system more than the copy costs the memory.
-    copy = jax.jit(jnp.negative, donate_argnums=0, out_shardings=rows)
-    times = take_turns(
-        {"matmul": _repeat(lambda _: multiply(stack, matrix), stack), "copy": _repeat(copy, flat)},
-        rounds=ROUNDS,
-        seconds=0.2,
-    )
-    return Peaks(
-        dtype=dtype,
-        devices=mesh.size,
-        matmul_side=side,
-        matmul_flops_per_second=2 * stack.size * side / min(times["matmul"].values),
-        copy_bytes=copied,
-        copy_bytes_per_second=moved / min(times["copy"].values),
-    )
+    add("copy", 2 * flat.nbytes, jax.jit(jnp.negative, donate_argnums=0, out_shardings=rows), flat)
+    return probes
 
 
 def _repeat(work: Callable[[jax.Array], jax.Array], x: jax.Array) -> Contestant:
@@ -76,4 +78,4 @@ def _repeat(work: Callable[[jax.Array], jax.Array], x: jax.Array) -> Contestant:
         for _ in range(calls):
             x = work(x).block_until_ready()
 
-    return Contestant(advance)
+    return Contestant(advance, seconds=SECONDS)

@@ -7,9 +7,11 @@ import itertools
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.sharding import Mesh
@@ -76,6 +78,13 @@ class Subject:
         """Real examples that a step consumes, over all devices."""
         return self.experiment.batch_size * self.model.batches_per_step
 
+    @cached_property
+    def start(self) -> Carry:
+        """Before the first step."""
+        settings = self.experiment
+        state = init_state(self.model, self.source.spec, settings.batch_size, settings.seed, self.mesh)
+        return Carry(state, empty_meter(self.carry, self.mesh))
+
     def cost(self, what: str) -> float | None:
         """Of one call on all devices, as the compiler counts "flops" or "bytes accessed"; None if it does not.
 
@@ -108,9 +117,8 @@ class Subject:
     def _contestant(self, resident: Mapping[str, np.ndarray], payloads: Iterator[Mapping[str, Array]]) -> Contestant:
         everywhere = replicated(self.mesh)
         on_devices = put(dict(resident), everywhere)
-        settings = self.experiment
-        state = init_state(self.model, self.source.spec, settings.batch_size, settings.seed, self.mesh)
-        carry = Carry(state, empty_meter(self.carry, self.mesh))
+        # The call donates it.
+        carry = jax.tree.map(jnp.copy, self.start)
 
         def advance(calls: int) -> None:
             nonlocal carry
@@ -122,7 +130,7 @@ class Subject:
                     jax.block_until_ready(in_flight.popleft())
             jax.block_until_ready(carry)
 
-        return Contestant(advance, settings.steps_per_call)
+        return Contestant(advance, self.experiment.steps_per_call)
 
 
 def compile_subject(

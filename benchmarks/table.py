@@ -59,26 +59,30 @@ def _steps(records: Sequence[dict[str, Any]]) -> str:
                 milliseconds(r["real"]),
             ]
         )
-    peaks = {(p["dtype"], p["devices"]): p for p in (r["peaks"] for r in records)}
     notes = [
-        f"peak of {devices} device(s) in {dtype}, measured in this run: "
-        f"matmul {p['matmul_flops_per_second'] / 1e9:,.0f} GFLOP/s, copy {p['copy_bytes_per_second'] / 1e9:,.1f} GB/s"
-        for (dtype, devices), p in peaks.items()
+        f"{r['name']}: peak of {p['devices']} device(s) in {p['dtype']} in the same rounds: {p['matmul']} "
+        f"{p['matmul_flops_per_second'] / 1e9:,.0f} GFLOP/s, copy {p['copy_bytes_per_second'] / 1e9:,.1f} GB/s"
+        for r in records
+        for p in [r["peaks"]]
     ]
     return "\n".join([columns(rows), *notes])
 
 
 def _peers(records: Sequence[dict[str, Any]]) -> str:
     rows = [
-        [r["name"], peer, milliseconds(r), milliseconds(found), times(found)]
+        [
+            r["name"],
+            peer,
+            milliseconds(r),
+            milliseconds(found),
+            times(found),
+            f"{found['speedup_of_fastest_rounds']:.2f}",
+        ]
         for r in records
         for peer, found in r["peers"].items()
     ]
-    return (
-        columns([["experiment", "peer", "ours ms", "its ms", "speedup (above 1: ours is faster)"], *rows])
-        if rows
-        else ""
-    )
+    head = ["experiment", "peer", "ours ms", "its ms", "speedup (above 1: ours is faster)", "of the fastest rounds"]
+    return columns([head, *rows]) if rows else ""
 
 
 def _overheads(records: Sequence[dict[str, Any]]) -> str:

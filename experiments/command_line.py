@@ -164,6 +164,7 @@ def _sentence(box: str) -> str:
     text = " ".join(message).strip() or "The settings could not be read."
     # Our own checks name the setting; tyro's path to it says nothing to the user.
     text = re.sub(r"^Error parsing [\w.]+: (?=--)", "", text)
+    text = re.sub(r"no type matching (\S+) could be instantiated from \['(.*?)'\].*", r"expected \1, not '\2'", text)
     return text if text.endswith(".") else text + "."
 
 

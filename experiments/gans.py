@@ -144,6 +144,11 @@ class TwoPlayer(Experiment):
 
     positive: ClassVar[tuple[str, ...]] = (*Experiment.positive, "width", "latent_size")
 
+    def __post_init__(self):
+        super().__post_init__()
+        if self.ema_decay is not None and not 0 <= self.ema_decay < 1:
+            raise UsageError(f"--ema-decay is {self.ema_decay}; it has to be from 0 to below 1, or None.")
+
     def pair(self, data: DataSpec) -> Pair:
         """The networks for such data."""
         builder, divisor = ARCHITECTURES[self.architecture]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 
 import jax
@@ -30,7 +31,7 @@ def launch(arguments: list[str]) -> int:
     """Runs a verb or an experiment; see `experiments.run`."""
     logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
     # Orbax and tensorboardX speak through absl of things that are no concern of the user.
-    logging.getLogger("absl").setLevel(logging.ERROR)
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
     try:
         if arguments[0] == "list":
             listing.show(arguments[1:])
@@ -40,15 +41,22 @@ def launch(arguments: list[str]) -> int:
         else:
             return run_experiment(arguments)
     except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return _fail(str(error), 2)
     except (CheckpointError, NonFiniteError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        return _fail(str(error), 1)
     except OSError as error:
-        print(f"error: {error.filename or 'the disk'}: {error.strerror or error}.", file=sys.stderr)
-        return 1
+        return _fail(f"{error.filename or 'the disk'}: {error.strerror or error}.", 1)
     return 0
+
+
+def _fail(sentence: str, code: int) -> int:
+    print(f"error: {sentence}", file=sys.stderr)
+    if jax.process_count() > 1:
+        # The orderly way out waits for the other processes, which wait for this one.
+        sys.stderr.flush()
+        sys.stdout.flush()
+        os._exit(code)
+    return code
 
 
 def run_experiment(arguments: list[str]) -> int:

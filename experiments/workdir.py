@@ -141,7 +141,7 @@ def read(workdir: Path) -> dict[str, Any]:
         saved = json.loads((workdir / CONFIG).read_text())
     except FileNotFoundError as error:
         raise UsageError(f"{workdir} holds no run: it has no {CONFIG}.") from error
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise UsageError(f"{workdir / CONFIG} is damaged ({error}); restore it from a copy.") from error
     if not (isinstance(saved, dict) and {"name", "config", "data"} <= saved.keys()):
         raise UsageError(f"{workdir} holds no run: its {CONFIG} is of something else.")

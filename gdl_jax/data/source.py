@@ -158,6 +158,10 @@ class DataSettings:
             value = getattr(self, field)
             if value is not None and value < 1:
                 raise UsageError(f"--data.{field} is {value}, but must be at least 1.")
+        if not 0 <= self.seed < 2**32:
+            raise UsageError(f"--data.seed is {self.seed}, but must be from 0 to {2**32 - 1}.")
+        if self.dir is not None and self.name in BUILT_IN and self.name != "folder":
+            raise UsageError(f"--data.dir is for folder and for TFDS's sets; {self.name!r} is built in: leave it out.")
         if self.size is not None and self.size > LARGEST_SIZE:
             raise UsageError(f"--data.size is {self.size}, but must be at most {LARGEST_SIZE}.")
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import optax
+
+from gdl_jax.errors import UsageError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +22,13 @@ class Adam:
     """Decay of the mean of their squares."""
     eps: float = 1e-8
     """Added to the root of the mean square."""
+
+    def __post_init__(self):
+        if not 0 < self.learning_rate < math.inf:
+            raise UsageError(f"--optimizer.learning-rate is {self.learning_rate}; it has to be above 0.")
+        for name in ("b1", "b2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UsageError(f"--optimizer.{name} is {getattr(self, name)}; it has to be from 0 to below 1.")
 
     def build(self, interval: int = 1) -> optax.GradientTransformation:
         """The update rule, for a network with a further phase in every `interval`-th step if that is above 1.

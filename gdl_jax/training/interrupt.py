@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 from types import FrameType
 
+from gdl_jax.training.sharding import greatest
+
 
 class Interrupt:
     """While it is entered, the first signal is only noted; the second ends the process at once."""
@@ -26,6 +28,13 @@ class Interrupt:
         if self.received is not None:
             raise SystemExit(128 + number)
         self.received = signal.Signals(number)
+
+    def stops(self) -> bool:
+        """Whether any process has received a signal. Every process has to call it, and all get the same answer."""
+        number = greatest(self.received or 0)
+        if number:
+            self.received = signal.Signals(number)
+        return bool(number)
 
     @property
     def exit_code(self) -> int:

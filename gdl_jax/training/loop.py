@@ -27,7 +27,6 @@ from gdl_jax.training.program import Carry, abstract_carry, compile_call, empty_
 from gdl_jax.training.progress import Progress, Window, check_faults
 from gdl_jax.training.settings import RunSettings
 from gdl_jax.training.sharding import (
-    any_process,
     check_divisible,
     local_rows,
     make_mesh,
@@ -102,7 +101,7 @@ def train(job: Job, interrupt: Interrupt) -> Progress:
             step = progress.step
             return step // every > (step - settings.steps_per_call) // every or step >= settings.steps
 
-        while progress.step < settings.steps and not any_process(interrupt.received is not None):
+        while progress.step < settings.steps and not interrupt.stops():
             with progress.timed("data"):
                 payload = put(dict(next(feed)), split_along(mesh, 2))
             with progress.timed("train"), tracer:

@@ -108,13 +108,18 @@ def connect(hosts: Hosts) -> None:
         ) from error
 
 
-def any_process(flag: bool) -> bool:
-    """Whether the flag is set on any process. Every process has to call it."""
+def greatest(value: int) -> int:
+    """The greatest of the values of all processes. Every process has to call it."""
     if jax.process_count() == 1:
-        return flag
+        return value
     from jax.experimental import multihost_utils
 
-    return bool(multihost_utils.process_allgather(np.asarray(flag)).any())
+    return int(multihost_utils.process_allgather(np.asarray(value)).max())
+
+
+def any_process(flag: bool) -> bool:
+    """Whether the flag is set on any process. Every process has to call it."""
+    return bool(greatest(int(flag)))
 
 
 def barrier(name: str) -> None:

@@ -6,7 +6,7 @@ import jax
 import pytest
 
 from benchmarks.measure import Contestant, Spread, take_turns
-from benchmarks.peaks import measure_peaks
+from benchmarks.peaks import make_probes
 from gdl_jax.training.sharding import make_mesh
 
 
@@ -45,12 +45,15 @@ def test_contestants_take_turns_and_the_first_calls_are_thrown_away():
     assert turns == [name for pair in ("sf", "fs") * 2 for name in [{"s": "slow", "f": "fast"}[x] for x in pair for _ in "12"]]  # fmt: skip  # noqa: E501
 
 
-def test_peaks_are_of_the_hardware():
-    peaks = measure_peaks(make_mesh(jax.devices()[:1]), "float32")
-    assert peaks.devices == 1
+@pytest.mark.parametrize("devices", [1, 2])
+def test_peaks_are_of_the_hardware(devices):
+    probes = make_probes(make_mesh(jax.devices()[:devices]), "float32")
+    assert probes.amounts["matmul 1024"] == devices * 2 * 1024**3
+    peaks = probes.rates(take_turns(probes.contestants, rounds=2, seconds=0.01))
+    assert (peaks["devices"], peaks["dtype"]) == (devices, "float32")
     # From a slow laptop to the fastest accelerator.
-    assert 1e9 < peaks.matmul_flops_per_second < 1e16
-    assert 1e8 < peaks.copy_bytes_per_second < 1e14
+    assert 1e9 < peaks["matmul_flops_per_second"] < 1e16
+    assert 1e8 < peaks["copy_bytes_per_second"] < 1e14
 
 
 @pytest.mark.parametrize("values", [(1.0, 2.0), (2.0, 1.0, 4.0)])

@@ -111,7 +111,7 @@ def test_a_table_shows_it(written):
     text = table(written["records"])
     assert "dcgan" in text
     assert "16x16x1" in text
-    assert "measured in this run" in text
+    assert "in the same rounds" in text
 
 
 def test_devices_calls_and_scaling_of_any_experiment(monkeypatch):

@@ -13,7 +13,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 import pytest
 
 from experiments import run, verbs
@@ -46,7 +45,7 @@ class Seen:
     compiled: list[str] = field(default_factory=list)
     """The text of every compiled program."""
     flops: float = 0
-    """Of a step, on each device."""
+    """Of a step, on all devices together."""
     traces: int = 0
     """Times that `model.step` was traced for, or after, the first of them."""
     donated: list[bool] = field(default_factory=list)
@@ -129,13 +128,6 @@ def snapshot(folder: Path) -> dict[str, tuple[int, int]]:
     """Every file and folder below, with size and time of change."""
     found = {str(path.relative_to(folder)): path.stat() for path in sorted(folder.rglob("*"))}
     return {name: (stat.st_size if name else 0, stat.st_mtime_ns) for name, stat in found.items()}
-
-
-@pytest.fixture(autouse=True)
-def adam_under_strict_promotion(monkeypatch):
-    """Optax raises a float to an int32, which the tests' promotion of types forbids; all else stays strict."""
-    correct = optax.tree.bias_correction
-    monkeypatch.setattr(optax.tree, "bias_correction", lambda m, b, count: correct(m, b, count.astype(jnp.float32)))
 
 
 @pytest.fixture(autouse=True)

@@ -74,10 +74,7 @@ def test_step_is_traced_once_and_its_state_donated(finished):
     assert all(free)
 
 
-def test_the_work_of_a_step_is_split_over_the_devices(finished, request):
-    if finished.name in ("dcgan", "wgan_gp"):
-        reason = "latents have no sharding: all that is generated is computed in full on every device"
-        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
+def test_the_work_of_a_step_is_split_over_the_devices(finished):
     opened = finished.open()
     spec = {name: (shape, dtype) for name, (shape, dtype) in finished.config["data"]["arrays"].items()}
     lead = (opened.model.batches_per_step, opened.experiment.batch_size)
@@ -87,8 +84,8 @@ def test_the_work_of_a_step_is_split_over_the_devices(finished, request):
     }
     whole = jax.jit(opened.model.step).lower(opened.state, batches, jax.random.key(0)).cost_analysis()["flops"]
     assert jax.device_count() == 8
-    # Not an eighth: the optimiser works on every device.
-    assert finished.seen.flops < 0.3 * whole, f"{finished.seen.flops:,.0f} on each of 8 devices, {whole:,.0f} in all"
+    # What is done on every device counts eight times; a little is, such as the optimiser's work.
+    assert finished.seen.flops < 2 * whole, f"{finished.seen.flops:,.0f} on 8 devices, {whole:,.0f} written down"
 
 
 def test_trained_networks_change_and_frozen_ones_do_not(finished):

@@ -90,7 +90,6 @@ def test_dry_run_says_all_and_writes_nothing(launch, tmp_path, monkeypatch, snap
     assert "1,501 (93 steps of a batch per epoch)" in answer.out
 
 
-@pytest.mark.xfail(strict=True, reason="on 8 devices it prints what one of them computes, and does not say so")
 def test_dry_run_counts_the_flops_of_the_whole_step(launch, vae):
     answer = launch("vae", "--preset", "smoke", "--dry-run")
     (line,) = [line for line in answer.out.splitlines() if "FLOPs per step" in line]
@@ -100,4 +99,5 @@ def test_dry_run_counts_the_flops_of_the_whole_step(launch, vae):
         "label": jax.ShapeDtypeStruct((1, 16), np.int32),
     }
     whole = jax.jit(opened.model.step).lower(opened.state, batches, jax.random.key(0)).cost_analysis()["flops"]
-    assert "on each" in line or float(line.split()[3].replace(",", "")) > 0.5 * whole
+    # Of all 8 devices together, as many as of one.
+    assert 0.5 * whole < float(line.split()[3].replace(",", "")) < 2 * whole

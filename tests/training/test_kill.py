@@ -33,7 +33,6 @@ def test_killed_again_and_again(run, uninterrupted):
     run.assert_same(uninterrupted)
 
 
-@pytest.mark.xfail(strict=True, reason="takes the temporary file of config.json for somebody else's")
 def test_killed_before_anything_was_written(tmp_path):
     (tmp_path / ".config.json.123.partial").touch()
     workdir.check(tmp_path, "dcgan", find("dcgan")(), restart=False)
