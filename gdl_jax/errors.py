@@ -18,7 +18,8 @@ def nearest(name: str, options: Iterable[str]) -> str:
         "did you mean 'dcgan'?"
     """
     options = sorted(options)
-    close = difflib.get_close_matches(name.lower(), options, n=1, cutoff=0.6)
+    small = {option.lower(): option for option in options}
+    close = difflib.get_close_matches(name.lower(), small, n=1, cutoff=0.6)
     if close:
-        return f"did you mean {close[0]!r}?"
+        return f"did you mean {small[close[0]]!r}?"
     return "expected one of: " + ", ".join(options) + "." if options else "there is none."

@@ -38,8 +38,9 @@ def test_contestants_take_turns_and_the_first_calls_are_thrown_away():
 
     found = take_turns({"slow": Contestant(slow, steps_per_call=2), "fast": Contestant(fast)}, rounds=4, seconds=0.02)
     assert {name: len(spread.values) for name, spread in found.items()} == {"slow": 4, "fast": 4}
-    assert 0.005 <= found["slow"].median < 0.012
-    assert 0.002 <= found["fast"].median < 0.005
+    # Sleeping may take longer than it was told, but not the first call's half second.
+    assert 0.005 <= found["slow"].median < 0.1
+    assert 0.002 <= found["fast"].median < 0.1
     # After the warm-up: an untimed and a timed turn each, and every other round backwards.
     turns = order[4:]
     assert turns == [name for pair in ("sf", "fs") * 2 for name in [{"s": "slow", "f": "fast"}[x] for x in pair for _ in "12"]]  # fmt: skip  # noqa: E501

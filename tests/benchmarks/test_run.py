@@ -109,9 +109,7 @@ def test_memory_holds_at_least_the_state(written):
 
 def test_a_table_shows_it(written):
     text = table(written["records"])
-    assert "dcgan" in text
-    assert "16x16x1" in text
-    assert "in the same rounds" in text
+    assert all(words in text for words in ("dcgan", "16x16x1", "in the same rounds"))
 
 
 def test_devices_calls_and_scaling_of_any_experiment(monkeypatch):

@@ -58,7 +58,6 @@ def test_the_digest_tells_batches_apart():
 @pytest.mark.parametrize(("num", "batch", "seed", "sentence"), [
     (4, 5, 0, "A batch of 5 cannot be drawn from 4 examples"),
     (4, 0, 0, "--batch-size between 1 and 4"),
-    (4, 2, -1, "The seed is -1"),
 ])  # fmt: skip
 def test_mistakes(num, batch, seed, sentence):
     with pytest.raises(UsageError, match=sentence):
