@@ -26,6 +26,7 @@ import tyro  # noqa: E402
 
 from benchmarks import peers, record, suite  # noqa: E402
 from benchmarks.compare import compare  # noqa: E402
+from benchmarks.scaling import scaling  # noqa: E402
 from benchmarks.table import table  # noqa: E402
 from experiments.command_line import parse  # noqa: E402
 from experiments.registry import Experiment, find, load_all  # noqa: E402
@@ -55,7 +56,7 @@ class Options:
     steps_per_call: int | None = None
     """Also measure so many steps in one call, and thereby what the host costs per step."""
     scaling: bool = False
-    """Also measure 1, 2, 4 and 8 devices (on CPU 8 are made)."""
+    """Also measure 1, 2, 4 and 8 devices, on CPU each number in a process of its own."""
     rounds: int = 10
     """How often everything is timed."""
     round_seconds: float = 0.5
@@ -117,7 +118,7 @@ def run(options: Options, command: list[str]) -> dict[str, object]:
     experiments = {name: settings(name, options) for name in options.names or load_all()}
     if options.peers:
         peers.load_all()
-    make_cpu_devices(8 if options.scaling else options.devices)
+    make_cpu_devices(options.devices)
     available = jax.devices()
     wanted = options.devices or (1 if options.peers or options.scaling else len(available))
     if wanted > len(available):
@@ -128,13 +129,21 @@ def run(options: Options, command: list[str]) -> dict[str, object]:
         round_seconds=options.round_seconds,
         peers=options.peers,
         steps_per_call=options.steps_per_call,
-        scaling=options.scaling,
     )
     found = record.surroundings(command)
     if found["load_average"] > 1:
         say(f"the load of this machine is {found['load_average']:.1f}: other work makes these times long and uncertain")
     for name, experiment in experiments.items():
         found["records"].append(suite.measure(name, experiment, plan, mesh, say))
+        if options.scaling:
+            found["records"][-1]["scaling"] = scaling(
+                name,
+                experiment,
+                words(options),
+                rounds=options.rounds,
+                round_seconds=options.round_seconds,
+                say=say,
+            )
         if options.json is not None:
             write_json(options.json, found)
     return found
@@ -152,6 +161,12 @@ def settings(name: str, options: Options) -> Experiment:
         raise UsageError(f"{name} has no preset {options.preset!r}: {nearest(options.preset, presets)}")
     start = experiment() if options.preset is None else presets[options.preset]
     return suite.chosen(start, dtype=options.dtype, batch_size=options.batch_size)
+
+
+def words(options: Options) -> list[str]:
+    """What `settings` reads, as words of the command line."""
+    given = {"--preset": options.preset, "--dtype": options.dtype, "--batch-size": options.batch_size}
+    return [word for option, value in given.items() if value is not None for word in (option, str(value))]
 
 
 def make_cpu_devices(count: int | None) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 from jax.sharding import Mesh
 
 from benchmarks import peers
@@ -17,10 +16,6 @@ from benchmarks.subject import Subject, compile_subject, load_source
 from experiments.registry import Experiment
 from experiments.workdir import config_dict
 from gdl_jax.data.pipeline import DevicePipeline
-from gdl_jax.data.source import Source
-from gdl_jax.training.sharding import make_mesh
-
-DEVICE_COUNTS = (1, 2, 4, 8)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +26,6 @@ class Plan:
     round_seconds: float = 0.5
     peers: bool = False
     steps_per_call: int | None = None
-    scaling: bool = False
 
 
 def measure(
@@ -64,8 +58,6 @@ def measure(
             **saved.to_json("seconds_per_step"),
         }
     record["peers"] = {rival: _peer(times[rival], times["synthetic"]) for rival in rivals}
-    if plan.scaling:
-        record["scaling"] = _scaling(name, experiment, source, plan, say)
     return record | {"remarks": remarks}
 
 
@@ -137,35 +129,6 @@ def _allocated_peak(mesh: Mesh) -> int | None:
     """The most bytes that the process has ever held on one device; None where the device does not count (CPU)."""
     counts = [(device.memory_stats() or {}).get("peak_bytes_in_use") for device in mesh.devices.flat]
     return max((count for count in counts if count is not None), default=None)
-
-
-def _scaling(
-    name: str, experiment: Experiment, source: Source, plan: Plan, say: Callable[[str], None]
-) -> list[dict[str, Any]]:
-    """The same global batch on 1, 2, 4, 8 of the devices; on CPU they share the cores, so that no speed-up can come."""
-    shared = jax.devices()[0].platform == "cpu"
-    counts = [n for n in DEVICE_COUNTS if n <= len(jax.devices()) and experiment.batch_size % n == 0]
-    contestants = {}
-    for count in counts:
-        say(f"{name}: compiling for {count} devices")
-        contestants[str(count)] = compile_subject(
-            name, experiment, source, make_mesh(jax.devices()[:count])
-        ).synthetic()
-    times = take_turns(contestants, rounds=plan.rounds, seconds=plan.round_seconds)
-    rows = []
-    for count in counts:
-        speedup, ideal = times["1"].over(times[str(count)]), 1 if shared else count
-        rows.append(
-            {
-                "devices": count,
-                **times[str(count)].to_json("step_seconds"),
-                **speedup.to_json("speedup"),
-                "ideal_speedup": ideal,
-                "efficiency": speedup.median / ideal,
-                "devices_share_cores": shared,
-            }
-        )
-    return rows
 
 
 def chosen(experiment: Experiment, *, dtype: str | None, batch_size: int | None) -> Experiment:
