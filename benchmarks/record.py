@@ -6,29 +6,28 @@ import datetime
 import json
 import os
 import platform
-import subprocess
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import jax
 
+from experiments.workdir import git_state, versions
 from gdl_jax.errors import UsageError
 
 FORMAT = 1
 
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "torch")
-
 
 def surroundings(command: Sequence[str]) -> dict[str, Any]:
     """All of the record but its `records`."""
+    git = git_state() or {"revision": None, "dirty": None}
     return {
         "format": FORMAT,
         "command": " ".join(["python", "-m", "benchmarks.run", *command]),
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        **_git(),
-        "versions": _versions(),
+        "commit": git["revision"],
+        "uncommitted_changes": git["dirty"],
+        "versions": versions(),
         "device": _device(),
         "environment": {
             name: os.environ.get(name) for name in ("XLA_FLAGS", "JAX_PLATFORMS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -79,24 +78,3 @@ def _processor() -> str:
         lines = []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version(), "platform": platform.platform()}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def _git() -> dict[str, Any]:
-    def ask(*words: str) -> str:
-        root = Path(__file__).parent
-        return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        return {"commit": ask("rev-parse", "HEAD"), "uncommitted_changes": bool(ask("status", "--porcelain"))}
-    except (OSError, subprocess.CalledProcessError):
-        return {"commit": None, "uncommitted_changes": None}

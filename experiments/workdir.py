@@ -27,7 +27,7 @@ CONFIG = "config.json"
 CONTENTS = ("checkpoints", "metrics.jsonl", "tensorboard", "samples", "report.html", "profile", CONFIG)
 """All that a run writes, config.json last: without it the folder would not be known for a run."""
 
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "torch")
 
 
 def default(name: str) -> Path:
@@ -119,8 +119,8 @@ def write(
                 "data": data.to_json(),
                 "parameters": parameters,
                 "devices": f"{jax.device_count()} x {jax.devices()[0].device_kind}, {jax.process_count()} process(es)",
-                "versions": _versions(),
-                "git": _git(),
+                "versions": versions(),
+                "git": git_state(),
             },
         )
     except OSError as error:
@@ -153,7 +153,8 @@ def load_experiment(saved: dict[str, Any]) -> Experiment:
     return parse_experiment(saved["name"], find(saved["name"]), to_arguments(saved["config"]))
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """What runs this, by name."""
     found = {"python": platform.python_version(), "platform": sys.platform}
     for package in PACKAGES:
         try:
@@ -163,7 +164,7 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _git() -> dict[str, Any] | None:
+def git_state() -> dict[str, Any] | None:
     """The revision of the checkout, and whether it has changes that are not committed."""
 
     def ask(*words: str) -> str:
