@@ -68,8 +68,8 @@ class ConvVAE(Experiment):
 
     The ELBO is in nats per image, the cross-entropy with the grey pixels being taken for the likelihood. On the digits
     that scikit-learn ships (seed 0): test/elbo -152.4 after 2,000 steps, two to three minutes on two CPU cores. On
-    MNIST: -165.3 after 1,000 steps, -150.25 after 14,000 (30 epochs), 33 minutes of training on two cores that other programs
-    shared, 13 minutes at the speed of its undisturbed stretches.
+    MNIST: -165.3 after 1,000 steps, -150.25 after 14,000 (30 epochs), 33 minutes of training on two cores that other
+    programs shared, 13 minutes at the speed of its undisturbed stretches.
     """
 
     steps: int = 2000
