@@ -72,7 +72,7 @@ def train(job: Job, interrupt: Interrupt) -> Progress:
     observer = Observer(model, job.train, job.test, settings, mesh)
 
     with ExitStack() as stack:
-        checkpoints = stack.enter_context(closing(open_checkpoints(job)))
+        checkpoints = stack.enter_context(closing(_open_checkpoints(job)))
         carry, progress = _start(job, checkpoints, mesh)
         reporter = stack.enter_context(closing(_open_reporter(job, progress)))
         if progress.step >= settings.steps:
@@ -143,13 +143,11 @@ def train(job: Job, interrupt: Interrupt) -> Progress:
     return progress
 
 
-def open_checkpoints(job: Job, *, read_only: bool = False) -> Checkpoints:
-    """The checkpoints of a job's workdir."""
+def _open_checkpoints(job: Job) -> Checkpoints:
     return Checkpoints(
         job.workdir / "checkpoints",
         keep=job.settings.keep_checkpoints,
         higher_is_better=job.monitor is not None and job.monitor[1] == "max",
-        read_only=read_only,
     )
 
 
