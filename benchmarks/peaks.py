@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,9 +16,6 @@ from gdl_jax.training.sharding import replicated, split_along
 
 SECONDS = 0.1
 """Of each time: a peak is the best of them, so that they may be short."""
-
-LIBRARY = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
-"""Hands a matrix product on CPU to XLA's library, which is faster at it than the lowering that `xla_flags` chooses."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +54,8 @@ def make_probes(mesh: Mesh, dtype: str) -> Probes:
 
     for side in (1024, 2048) if on_cpu else (8192,):
         matrix, stack = fill((side, side), everywhere), fill((mesh.size * side, side), rows)
-        for label, options in (("", None), (" by library", LIBRARY)) if on_cpu else (("", None),):
-            multiply = jax.jit(lambda x, y: x @ y, out_shardings=rows, compiler_options=options)
-            # A jaxlib may not know the option.
-            with contextlib.suppress(jax.errors.JaxRuntimeError):
-                multiply(stack, matrix)
-                add(f"matmul {side}{label}", 2 * stack.size * side, partial(multiply, y=matrix), stack)
+        multiply = jax.jit(lambda x, y: x @ y, out_shardings=rows)
+        add(f"matmul {side}", 2 * stack.size * side, partial(multiply, y=matrix), stack)
     flat = fill((mesh.size * (2**26 if on_cpu else 2**30) // jnp.dtype(dtype).itemsize,), rows)
     # In place: a fresh result of this size would cost the operating system more than the copy costs the memory.
     add("copy", 2 * flat.nbytes, jax.jit(jnp.negative, donate_argnums=0, out_shardings=rows), flat)

@@ -18,12 +18,12 @@ from gdl_jax.errors import UsageError
 FORMAT = 1
 
 
-def surroundings(command: Sequence[str]) -> dict[str, Any]:
+def surroundings(command: Sequence[str], program: str = "benchmarks.run") -> dict[str, Any]:
     """All of the record but its `records`."""
     git = git_state() or {"revision": None, "dirty": None}
     return {
         "format": FORMAT,
-        "command": " ".join(["python", "-m", "benchmarks.run", *command]),
+        "command": " ".join(["python", "-m", program, *command]),
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "commit": git["revision"],
         "uncommitted_changes": git["dirty"],

@@ -2,6 +2,7 @@
 
 python -m benchmarks.run                          every registered experiment, on noise and on its own data
 python -m benchmarks.run dcgan vae --peers        against the same step in PyTorch (pip install '.[peers]')
+python -m benchmarks.run "dcgan --data.size 64 --architecture radford"   with settings of the experiment
 python -m benchmarks.run --json results.json      the record as JSON
 python -m benchmarks.run dcgan --scaling          on 1, 2, 4 and 8 devices
 python -m benchmarks.run dcgan --steps-per-call 8 and so what the host costs per step
@@ -11,15 +12,16 @@ python -m benchmarks.run compare A.json B.json    ratios, and what fell by more 
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from gdl_jax import xla_flags
+from gdl_jax import runtime
 
 # Before jax is imported.
-xla_flags.set_defaults()
+runtime.set_defaults()
 
 import jax  # noqa: E402
 import tyro  # noqa: E402
@@ -28,9 +30,9 @@ from benchmarks import peers, record, suite  # noqa: E402
 from benchmarks.compare import compare  # noqa: E402
 from benchmarks.scaling import scaling  # noqa: E402
 from benchmarks.table import table  # noqa: E402
-from experiments.command_line import parse  # noqa: E402
+from experiments.command_line import parse, parse_training  # noqa: E402
 from experiments.registry import Experiment, find, load_all  # noqa: E402
-from gdl_jax.errors import UsageError, nearest  # noqa: E402
+from gdl_jax.errors import UsageError  # noqa: E402
 from gdl_jax.files import write_json  # noqa: E402
 from gdl_jax.training.sharding import make_mesh  # noqa: E402
 
@@ -40,7 +42,7 @@ class Options:
     """What to measure."""
 
     names: tyro.conf.Positional[tuple[str, ...]] = ()
-    """Experiments (default: every one that is registered), or package.module:attribute."""
+    """Experiments (default: every one that is registered), or package.module:attribute; settings in the same quotes."""
     peers: bool = False
     """Also the same step in PyTorch, in turns with ours."""
     devices: int | None = None
@@ -149,18 +151,16 @@ def run(options: Options, command: list[str]) -> dict[str, object]:
     return found
 
 
-def settings(name: str, options: Options) -> Experiment:
-    """The experiment as it is measured.
+def settings(line: str, options: Options) -> Experiment:
+    """The experiment as it is measured: its name, and what the launcher would take after it.
 
     Raises:
-        UsageError: there is no such experiment or preset.
+        UsageError: there is no such experiment, preset or setting.
     """
-    experiment = find(name)
-    presets = experiment.presets()
-    if options.preset is not None and options.preset not in presets:
-        raise UsageError(f"{name} has no preset {options.preset!r}: {nearest(options.preset, presets)}")
-    start = experiment() if options.preset is None else presets[options.preset]
-    return suite.chosen(start, dtype=options.dtype, batch_size=options.batch_size)
+    name, *arguments = shlex.split(line) or [line]
+    preset = [] if options.preset is None else ["--preset", options.preset]
+    _, experiment = parse_training(name, find(name), [*preset, *arguments])
+    return suite.chosen(experiment, dtype=options.dtype, batch_size=options.batch_size)
 
 
 def words(options: Options) -> list[str]:

@@ -44,7 +44,7 @@ class Counted:
         self._model = model
         self.traces = 0
         self.image_range, self.batches_per_step = model.image_range, model.batches_per_step
-        self.init, self.sample = model.init, model.sample
+        self.init = model.init
 
     def step(self, state: TrainState, batches: Batch, key: Array) -> tuple[TrainState, Metrics]:
         """See `Model`."""

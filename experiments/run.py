@@ -7,7 +7,7 @@ import signal
 import sys
 from types import FrameType
 
-from gdl_jax import xla_flags
+from gdl_jax import runtime
 
 
 def _leave_at_once(number: int, _: FrameType | None) -> None:
@@ -18,7 +18,7 @@ def _leave(number: int, _: FrameType | None) -> None:
     raise SystemExit(128 + number)
 
 
-xla_flags.set_defaults()
+runtime.set_defaults()
 
 HELP = """\
 Generative models in JAX.

@@ -5,14 +5,14 @@ import os
 import shutil
 import tempfile
 
-from gdl_jax import xla_flags
+from gdl_jax import runtime
 
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # The programs that the tests compile are no use to anybody later, and the user's cache is none of theirs.
 os.environ["GDL_JAX_CACHE"] = tempfile.mkdtemp(prefix="gdl_jax_cache_")
 atexit.register(shutil.rmtree, os.environ["GDL_JAX_CACHE"], ignore_errors=True)
-xla_flags.set_defaults()
+runtime.set_defaults()
 
 import jax  # noqa: E402
 

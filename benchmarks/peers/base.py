@@ -54,7 +54,7 @@ def prepare(images: Tensor, image_range: tuple[float, float]) -> Tensor:
 
 def contestants(subject: Subject) -> tuple[dict[str, Contestant], list[str]]:
     """The peers of a subject that run, by name, and remarks on those and on what does not."""
-    name = subject.name
+    name = subject.name.split()[0]
     builder = load_all().get(name)
     if builder is None:
         return {}, [f"{name} has no peer"]

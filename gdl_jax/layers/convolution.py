@@ -9,8 +9,9 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from gdl_jax.layers.geometry import Geometry
 from gdl_jax.layers.initializers import Initializer, glorot_uniform
-from gdl_jax.layers.lowering import Geometry, conv, conv_transpose
+from gdl_jax.layers.lowering import conv, conv_transpose
 
 Padding = Literal["SAME", "VALID"] | int | tuple[tuple[int, int], ...]
 """SAME and VALID as in TensorFlow, n (n zeros on every side, as in PyTorch), or (before, after) per axis."""
@@ -38,7 +39,7 @@ class Conv(nn.Module):
     Attributes:
         features: channels of the result.
         kernel: kernel size per spatial axis.
-        strides: stride of every axis.
+        strides: stride of every axis, or of each.
         padding: see `Padding`. For an odd kernel with stride 2, SAME and PyTorch's symmetric padding give other
             numbers.
         dilation: steps between the pixels that neighbouring entries of the kernel see, on every axis.
@@ -51,7 +52,7 @@ class Conv(nn.Module):
 
     features: int
     kernel: tuple[int, ...]
-    strides: int = 1
+    strides: int | tuple[int, ...] = 1
     padding: Padding = "SAME"
     dilation: int = 1
     groups: int = 1
@@ -65,8 +66,11 @@ class Conv(nn.Module):
         """Applies the convolution."""
         shape = (*self.kernel, x.shape[-1] // self.groups, self.features)
         kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype).astype(self.dtype)
-        geometry = _geometry(self, x.shape[1:-1])
-        return add_bias(self, conv(geometry, x.astype(self.dtype), kernel))
+        return add_bias(self, conv(self.geometry(x.shape[1:-1]), x.astype(self.dtype), kernel))
+
+    def geometry(self, size: tuple[int, ...]) -> Geometry:
+        """The convolution of an image of this size."""
+        return _geometry(self, size)
 
 
 class ConvTranspose(nn.Module):
@@ -79,7 +83,7 @@ class ConvTranspose(nn.Module):
     Attributes:
         features: channels of the result.
         kernel: kernel size per spatial axis.
-        strides: stride of every axis.
+        strides: stride of every axis, or of each.
         padding: see `Padding`.
         dilation: steps between the pixels that neighbouring entries of the kernel see, on every axis.
         groups: into how many parts the channels fall that do not see each other.
@@ -92,7 +96,7 @@ class ConvTranspose(nn.Module):
 
     features: int
     kernel: tuple[int, ...]
-    strides: int = 1
+    strides: int | tuple[int, ...] = 1
     padding: Padding = "SAME"
     dilation: int = 1
     groups: int = 1
@@ -106,27 +110,27 @@ class ConvTranspose(nn.Module):
         """Applies the transposed convolution."""
         shape = (*self.kernel, self.features // self.groups, y.shape[-1])
         kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype).astype(self.dtype)
-        small = y.shape[1:-1]
+        return add_bias(self, conv_transpose(self.geometry(y.shape[1:-1]), y.astype(self.dtype), kernel))
+
+    def geometry(self, small: tuple[int, ...]) -> Geometry:
+        """The convolution to an image of size `small` from the least size that it may come from."""
         if self.padding == "SAME":
-            size = tuple(m * self.strides for m in small)
-        else:
-            # Of the sizes from which the convolution leads to `small`, the least.
-            reach = _geometry(self, small)
-            size = tuple(
-                (m - 1) * self.strides + e - sum(pad)
-                for m, e, pad in zip(small, reach.extent, reach.padding, strict=True)
-            )
-        geometry = _geometry(self, size)
-        return add_bias(self, conv_transpose(geometry, y.astype(self.dtype), kernel))
+            return _geometry(self, tuple(m * s for m, s in zip(small, _per_axis(self), strict=True)))
+        reach = _geometry(self, small)
+        sizes = zip(small, reach.strides, reach.extent, reach.padding, strict=True)
+        return _geometry(self, tuple((m - 1) * s + e - sum(pad) for m, s, e, pad in sizes))
 
 
 def _geometry(layer: Conv | ConvTranspose, size: tuple[int, ...]) -> Geometry:
-    """The convolution of an image of this size."""
     rank = len(layer.kernel)
-    strides, dilation = (layer.strides,) * rank, (layer.dilation,) * rank
+    strides, dilation = _per_axis(layer), (layer.dilation,) * rank
     extent = tuple((a - 1) * layer.dilation + 1 for a in layer.kernel)
     padding = explicit_padding(layer.padding, size, extent, strides)
     return Geometry(size, layer.kernel, strides, padding, dilation, layer.groups)
+
+
+def _per_axis(layer: Conv | ConvTranspose) -> tuple[int, ...]:
+    return (layer.strides,) * len(layer.kernel) if isinstance(layer.strides, int) else layer.strides
 
 
 def add_bias(layer: Conv | ConvTranspose, y: Float[Array, "batch *size out"]) -> Float[Array, "batch *size out"]:

@@ -1,4 +1,4 @@
-"""What every generative model can do, and what some can do beside it."""
+"""What every model can do, and what some can do beside it."""
 
 from __future__ import annotations
 
@@ -30,25 +30,33 @@ class Model(Protocol):
     def step(self, state: TrainState, batches: Batch, key: Key[Array, ""]) -> tuple[TrainState, Metrics]:
         """One training step on `batches_per_step` batches: leaves of shape (batches_per_step, batch, ...)."""
 
+
+@runtime_checkable
+class Samples(Model, Protocol):
+    """A model that draws new images."""
+
     def sample(self, state: TrainState, key: Key[Array, ""], num: int) -> Float[Array, "num height width channels"]:
         """Draws images in `image_range`."""
 
 
 @runtime_checkable
-class LatentModel(Model, Protocol):
+class Decodes(Model, Protocol):
+    """A model with a map from codes to images."""
+
+    def decode(self, state: TrainState, latents: Float[Array, "num latent"]) -> Float[Array, "num height width channels"]:
+        """Images in `image_range`."""
+
+
+@runtime_checkable
+class LatentModel(Samples, Decodes, Protocol):
     """A model whose samples are decoded from latent vectors."""
 
     def sample_latents(self, key: Key[Array, ""], num: int) -> Float[Array, "num latent"]:
         """Draws from the prior."""
 
-    def decode(
-        self, state: TrainState, latents: Float[Array, "num latent"]
-    ) -> Float[Array, "num height width channels"]:
-        """Images in `image_range`."""
-
 
 @runtime_checkable
-class Reconstructs(Model, Protocol):
+class Reconstructs(Decodes, Protocol):
     """A model that encodes images and decodes them again."""
 
     def encode(self, state: TrainState, images: Array) -> Float[Array, "num latent"]:
@@ -56,6 +64,14 @@ class Reconstructs(Model, Protocol):
 
     def reconstruct(self, state: TrainState, images: Array) -> Array:
         """Encoded without noise and decoded."""
+
+
+@runtime_checkable
+class Classifies(Model, Protocol):
+    """A model that tells classes apart."""
+
+    def classify(self, state: TrainState, images: Array) -> Float[Array, "num classes"]:
+        """Log-probabilities."""
 
 
 @runtime_checkable

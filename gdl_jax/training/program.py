@@ -18,7 +18,7 @@ from jaxtyping import Int, UInt8
 from gdl_jax.data.pipeline import Pipeline
 from gdl_jax.data.source import ArraySpec
 from gdl_jax.data.transforms import random_flip, scale, to_uint8
-from gdl_jax.models.model import Model, Reconstructs
+from gdl_jax.models.model import Model, Reconstructs, Samples
 from gdl_jax.steps.meters import Metrics
 from gdl_jax.steps.phases import Batch
 from gdl_jax.steps.random import stream_key
@@ -148,7 +148,7 @@ Sampler = Callable[[TrainState, Array, int], Images]
 Reconstructor = Callable[[TrainState, Images], Images]
 
 
-def make_sampler(model: Model, mesh: Mesh) -> Sampler:
+def make_sampler(model: Samples, mesh: Mesh) -> Sampler:
     """A function (state, key, num) -> uint8 images; on several processes all have to call it, and all get them."""
     draw = jax.jit(model.sample, static_argnames="num", out_shardings=replicated(mesh))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +13,9 @@ from jax import lax
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from gdl_jax.layers import lowering
 from gdl_jax.layers.convolution import Conv, ConvTranspose, explicit_padding
-from gdl_jax.layers.lowering import Geometry, conv, conv_transpose, kernel_gradient
+from gdl_jax.layers.geometry import Geometry
+from gdl_jax.layers.lowering import conv, conv_transpose, kernel_gradient
 
 
 def geometry(size, kernel, strides, padding, dilation=1, groups=1):
@@ -29,16 +30,28 @@ GEOMETRIES = [
     geometry((6, 7), (3, 4), (1, 1), ((1, 1), (1, 2))),
     geometry((8, 7), (3, 3), (2, 2), ((0, 0), (0, 0))),  # a row that no output sees
     geometry((4, 4), (4, 4), (1, 1), ((0, 0), (0, 0))),
+    geometry((2, 2), (5, 5), (2, 2), ((2, 2), (2, 2))),  # a kernel larger than the image
+    geometry((3, 4), (2, 2), (1, 1), ((3, 2), (2, 4))),  # more padding than kernel
     geometry((6, 6), (1, 1), (2, 2), ((0, 0), (0, 0))),
+    geometry((6, 5), (2, 1), (3, 1), ((1, 1), (0, 0))),  # pixels between the taps
     geometry((9, 8), (3, 3), (1, 1), ((2, 2), (2, 2)), dilation=2),
     geometry((9, 8), (3, 2), (2, 2), ((2, 1), (1, 1)), dilation=3),
     geometry((8, 6), (3, 3), (1, 1), ((1, 1), (1, 1)), groups=2),
     geometry((8, 6), (4, 4), (2, 2), ((1, 1), (1, 1)), groups=2),
+    geometry((8, 6), (3, 3), (2, 2), ((1, 1), (1, 1)), groups=4),
     geometry((9,), (4,), (3,), ((2, 0),)),
     geometry((12,), (3,), (1,), ((4, 0),), dilation=2, groups=2),
     geometry((4, 5, 4), (3, 2, 3), (2, 1, 1), ((1, 1), (0, 1), (1, 1))),
     geometry((4, 4, 4), (4, 4, 4), (2, 2, 2), ((1, 1), (1, 1), (1, 1))),
 ]
+
+CHANNELS = [(8, 4), (1, 5), (40, 36), (36, 3)]
+"""(in, out): with these and (4, 8) every form of `cpu_lowering` is taken."""
+
+CASES = [(g, (4, 8)) for g in GEOMETRIES]
+CASES += [(g, CHANNELS[i % 4]) for i, g in enumerate(GEOMETRIES) if g.groups == 1]
+CASES += [(GEOMETRIES[i], channels) for i in (3, 4) for channels in CHANNELS]
+CASES += [(GEOMETRIES[15], (4, 4))]  # every channel for itself
 
 
 def entries(g: Geometry):
@@ -51,40 +64,47 @@ def entries(g: Geometry):
                 yield p, a, q
 
 
-def operands(g: Geometry):
+def operands(g: Geometry, inputs: int = 4, outputs: int = 8):
     rng = np.random.default_rng(0)
-    shapes = (2, *g.size, 4), (2, *g.output_size, 6), (*g.kernel, 4 // g.groups, 6)
+    shapes = (2, *g.size, inputs), (2, *g.output_size, outputs), (*g.kernel, inputs // g.groups, outputs)
     return [rng.normal(size=shape).astype(np.float32) for shape in shapes]
 
 
-def blocks(g: Geometry):
+def blocks(g: Geometry, inputs: int, outputs: int):
     """The channels of each group: slices of the inputs and of the outputs."""
-    for i in range(g.groups):
-        yield slice(4 // g.groups * i, 4 // g.groups * (i + 1)), slice(6 // g.groups * i, 6 // g.groups * (i + 1))
+    i, o = inputs // g.groups, outputs // g.groups
+    for n in range(g.groups):
+        yield slice(i * n, i * (n + 1)), slice(o * n, o * (n + 1))
 
 
-@pytest.mark.parametrize("g", GEOMETRIES, ids=str)
-def test_the_three_functions_are_their_definitions(g):
-    x, y, k = operands(g)
+@pytest.mark.parametrize(("g", "channels"), CASES, ids=str)
+def test_the_three_functions_are_their_definitions(g, channels):
+    x, y, k = operands(g, *channels)
     out, back, slope = np.zeros_like(y), np.zeros_like(x), np.zeros_like(k)
     for p, a, q in entries(g):
-        for i, o in blocks(g):
+        for i, o in blocks(g, *channels):
             at_p, at_q = (slice(None), *p, o), (slice(None), *q, i)
             out[at_p] += x[at_q] @ k[a][:, o]
             back[at_q] += y[at_p] @ k[a][:, o].T
             slope[a][:, o] += x[at_q].T @ y[at_p]
-    x, y, k = map(jnp.asarray, (x, y, k))
-    np.testing.assert_allclose(conv(g, x, k), out, atol=1e-4)
-    np.testing.assert_allclose(conv_transpose(g, y, k), back, atol=1e-4)
-    np.testing.assert_allclose(kernel_gradient(g, x, y), slope, atol=1e-4)
-    # Whichever lowering this platform takes, the others are right too.
-    np.testing.assert_allclose(lowering._dilated(g, y, k), back, atol=1e-4)
-    if g.groups == 1 and set(g.dilation) == {1}:
-        np.testing.assert_allclose(lowering._subpixel(g, y, k), back, atol=1e-4)
+
+    @jax.jit
+    def all_three(x, y, k):
+        return conv(g, x, k), conv_transpose(g, y, k), kernel_gradient(g, x, y)
+
+    wanted = (out, back, slope)
+    jax.tree.map(partial(np.testing.assert_allclose, atol=1e-4), all_three(x, y, k), wanted)
+    if g not in GEOMETRIES[::3]:
+        return
+    # In half precision the sums are still of full precision; what is rounded is operands and result.
+    for found, exact in zip(all_three(*(jnp.asarray(a, jnp.bfloat16) for a in (x, y, k))), wanted, strict=True):
+        assert found.dtype == jnp.bfloat16
+        np.testing.assert_allclose(found.astype(jnp.float32), exact, atol=0.02 * np.abs(exact).max() + 1e-6)
 
 
-@pytest.mark.parametrize("g", GEOMETRIES, ids=str)
+@pytest.mark.parametrize("g", [g for g in GEOMETRIES if g.size != (3, 4)], ids=str)
 def test_derivatives_of_first_and_second_order_are_those_of_lax(g):
+    # The geometry that is left out has lax's own gradient wrong on jaxlib 0.10.2: its padding is negative.
     x, y, k = map(jnp.asarray, operands(g))
     numbers = {1: ("NHC", "HIO", "NHC"), 2: ("NHWC", "HWIO", "NHWC"), 3: ("NDHWC", "DHWIO", "NDHWC")}[len(g.size)]
 
@@ -132,6 +152,31 @@ def test_the_kernel_gradient_inside_scan_and_over_eight_devices():
     sharded = jax.device_put(x, NamedSharding(mesh, P("data")))
     found = jax.jit(slope, out_shardings=NamedSharding(mesh, P()))(k, sharded)
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("g", "channels"), CASES[::6] + CASES[-1:], ids=str)
+def test_eight_devices_talk_of_the_kernels_gradient_alone(g, channels):
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
+    rows, everywhere = NamedSharding(mesh, P("data")), NamedSharding(mesh, P())
+    x, y, k = (jnp.asarray(np.concatenate([a] * 8)) for a in operands(g, *channels))
+    k = k[: len(k) // 8]
+
+    def slopes(x, y, k):
+        through = jax.grad(lambda x, k: jnp.sin(conv(g, x, k)).sum(), argnums=(0, 1))(x, k)
+        back = jax.grad(lambda y, k: jnp.sin(conv_transpose(g, y, k)).sum(), argnums=(0, 1))(y, k)
+        return through[0], back[0], through[1] + back[1]
+
+    compiled = (
+        jax.jit(slopes, in_shardings=(rows, rows, everywhere), out_shardings=(rows, rows, everywhere))
+        .lower(x, y, k)
+        .compile()
+    )
+    program = compiled.as_text()
+    assert "all-reduce" in program
+    for talk in ("all-gather", "all-to-all", "collective-permute", "reduce-scatter"):
+        assert talk not in program
+    wanted = jax.jit(slopes)(x, y, k)
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-2), compiled(x, y, k), wanted)
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,8 @@ def dataclass(cls, **options):
 struct.dataclass = dataclass
 hook = install_import_hook("gdl_jax", "beartype.beartype")
 
-from gdl_jax import xla_flags
-xla_flags.set_defaults()
+from gdl_jax import runtime
+runtime.set_defaults()
 import jax.numpy as jnp
 from experiments.launch import launch
 from gdl_jax.models.latents import slerp
