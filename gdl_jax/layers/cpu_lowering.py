@@ -88,15 +88,15 @@ def kernel_gradient(
         plain, parts = _interleaved(g, x)
         grown = [(0, b * d - m) for b, d, m in zip(plain.output_size, g.dilation, g.output_size, strict=True)]
         return kernel_gradient(plain, parts, _to_batch(_padded(y, grown), g.dilation))
-    shape = (*g.kernel, x.shape[-1], y.shape[-1])
-    if _is_disjoint(g):
-        windows = _windows(g, x)
-        return (windows.reshape(-1, windows.shape[-1]).T @ y.reshape(-1, y.shape[-1])).reshape(shape)
     if g.is_plain and y.shape[-1] < x.shape[-1] and y.shape[-1] <= FEW_OUT:
         # Of y with x as kernel, which gives the taps in reverse order.
         reverse = tuple((a - 1 - before, a - 1 - after) for a, (before, after) in zip(g.kernel, g.padding, strict=True))
         slopes = kernel_gradient(g._replace(size=g.output_size, padding=reverse), y, x)
         return jnp.flip(slopes, range(len(g.size))).swapaxes(-1, -2)
+    shape = (*g.kernel, x.shape[-1], y.shape[-1])
+    if _is_disjoint(g):
+        windows = _windows(g, x)
+        return (windows.reshape(-1, windows.shape[-1]).T @ y.reshape(-1, y.shape[-1])).reshape(shape)
     if g.is_dense and x.shape[-1] <= FEW_IN:
         return (_patches(g, x).T @ y.reshape(-1, y.shape[-1])).reshape(shape)
     # A convolution with the channels as batch, and the batch as channels.

@@ -91,7 +91,8 @@ def train(job: Job, interrupt: Interrupt) -> Progress:
 
         resident = put(dict(pipeline.resident), replicated(mesh))
         feed = pipeline.calls(progress.step, settings.steps_per_call, model.batches_per_step, settings.steps)
-        window, saved = Window(progress), max(checkpoints.steps(), default=None)
+        window, saved = Window(progress.step, dict(progress.seconds)), max(checkpoints.steps(), default=None)
+        ended: Window | None = None
         in_flight: deque[jax.Array] = deque()
         traces = job.workdir / "profile" if job.profile and jax.process_index() == 0 else None
         tracer = stack.enter_context(closing(Tracer(traces)))
@@ -100,6 +101,18 @@ def train(job: Job, interrupt: Interrupt) -> Progress:
             """Whether a multiple of `every` lies within the last call, or the run has ended."""
             step = progress.step
             return step // every > (step - settings.steps_per_call) // every or step >= settings.steps
+
+        def log() -> None:
+            """Reads and reports the window that has ended, if there is one."""
+            nonlocal ended
+            if ended is None:
+                return
+            with progress.timed("train"):
+                jax.block_until_ready(ended.meter)
+            if settings.on_nonfinite == "stop":
+                check_faults(ended.meter, model, carry.state, (ended.start + 1, ended.end), saved)
+            reporter.metrics(*ended.line(progress, order, model.batches_per_step))
+            window.clock, ended = dict(progress.seconds), None
 
         while progress.step < settings.steps and not interrupt.stops():
             with progress.timed("data"):
@@ -112,15 +125,17 @@ def train(job: Job, interrupt: Interrupt) -> Progress:
                     jax.block_until_ready(in_flight.popleft())
             progress.step += settings.steps_per_call
 
-            if due(settings.log_every) or due(settings.checkpoint_every):
+            log()
+            if due(settings.log_every):
+                window.end, window.meter = progress.step, carry.meter
+                ended, window = window, Window(progress.step, window.clock)
+                carry = carry.replace(meter=empty_meter(carry, mesh))
+            if due(settings.evaluate_every) or due(settings.sample_every) or due(settings.checkpoint_every):
+                log()
                 with progress.timed("train"):
                     jax.block_until_ready(carry)
                 if settings.on_nonfinite == "stop":
-                    check_faults(carry, model, window.step, saved)
-            if due(settings.log_every):
-                reporter.metrics(*window.close(carry.meter, progress, order, model.batches_per_step))
-                carry = carry.replace(meter=empty_meter(carry, mesh))
-                window = Window(progress)
+                    check_faults(carry.meter, model, carry.state, (window.start + 1, progress.step), saved)
             if due(settings.evaluate_every):
                 with progress.timed("evaluate"):
                     progress.evaluation, progress.evaluated = observer.evaluate(carry.state), progress.step
@@ -134,9 +149,10 @@ def train(job: Job, interrupt: Interrupt) -> Progress:
             checkpoints.poll()
             reporter.console.advance(settings.steps_per_call)
 
+        log()
         if saved != progress.step:
             if settings.on_nonfinite == "stop":
-                check_faults(carry, model, window.step, saved)
+                check_faults(carry.meter, model, carry.state, (window.start + 1, progress.step), saved)
             _save(checkpoints, carry, progress, job)
         with progress.timed("checkpoint"):
             checkpoints.wait()

@@ -13,7 +13,7 @@ import jax
 from gdl_jax.data.order import Order, digest
 from gdl_jax.models.model import Model
 from gdl_jax.steps.meters import Metrics
-from gdl_jax.training.program import Carry
+from gdl_jax.steps.state import TrainState
 
 
 class NonFiniteError(RuntimeError):
@@ -44,62 +44,74 @@ class Progress:
             self.seconds[kind] = self.seconds.get(kind, 0.0) + time.perf_counter() - start
 
 
+@dataclass
 class Window:
-    """The steps since the last line of metrics."""
+    """The steps of one line of metrics.
 
-    def __init__(self, progress: Progress):
-        self.step = progress.step
-        self._seconds = dict(progress.seconds)
+    The line is read when the call after its last has been dispatched, so that the device need not wait for the host:
+    its clock runs from one reading to the next.
+    """
 
-    def close(self, meter: Metrics, progress: Progress, order: Order, batches: int) -> tuple[dict[str, Any], float]:
+    start: int
+    """The step before its first."""
+    clock: dict[str, float]
+    """`Progress.seconds` when the line before was read."""
+    end: int = -1
+    """Its last step, once it has ended."""
+    meter: Metrics | None = None
+    """Of its steps, on the device."""
+
+    def line(self, progress: Progress, order: Order, batches: int) -> tuple[dict[str, Any], float]:
         """The line of metrics.jsonl, and the share of the time that was spent waiting for data."""
-        train, data = (progress.seconds[kind] - self._seconds.get(kind, 0.0) for kind in ("train", "data"))
-        step = progress.step
-        found = jax.device_get(meter)
+        found = jax.device_get(self.meter)
+        train, data = (progress.seconds[kind] - self.clock.get(kind, 0.0) for kind in ("train", "data"))
         values = {name: mean.value() for name, mean in found.means.items()}
         skipped = {f"{phase}/skipped": float(fault.count) for phase, fault in found.faults.items() if fault.count}
         line = {
-            "step": step,
-            "epoch": order.epoch(step * batches),
-            "batch_digest": digest(order.indices((step - 1) * batches, batches)),
+            "step": self.end,
+            "epoch": order.epoch(self.end * batches),
+            "batch_digest": digest(order.indices((self.end - 1) * batches, batches)),
             "metrics": values | skipped,
             "seconds": progress.seconds,
-            "examples_per_second": (step - self.step) * batches * order.batch_size / (train + data),
+            "examples_per_second": (self.end - self.start) * batches * order.batch_size / (train + data),
         }
         return line, data / (train + data)
 
 
-def check_faults(carry: Carry, model: Model, since: int, checkpoint: int | None) -> None:
+def check_faults(
+    meter: Metrics, model: Model, state: TrainState, steps: tuple[int, int], checkpoint: int | None
+) -> None:
     """Stops at an update that was not finite, and so was not applied.
 
     Args:
-        carry: with the meter since the last line of metrics.
+        meter: of some steps.
         model: for the names of its parameters.
-        since: the step of that line.
+        state: for the same.
+        steps: the first and the last of those steps.
         checkpoint: the step of the last one, if there is one.
 
     Raises:
         NonFiniteError: there was such an update.
     """
-    for name, fault in jax.device_get(carry.meter.faults).items():
+    for name, fault in jax.device_get(meter.faults).items():
         if not fault.count:
             continue
         wrong = ["the loss"] if fault.loss else []
         if fault.leaf >= 0:
-            wrong.append(f"the gradient of {_leaf_name(model, carry, name, int(fault.leaf))}")
+            wrong.append(f"the gradient of {_leaf_name(model, state, name, int(fault.leaf))}")
         what = " and ".join(wrong) or "what the optimiser made of a finite gradient"
         advice = "start anew with a lower learning rate."
         if checkpoint is not None:
             advice = f"the checkpoint of step {checkpoint} is good: go on from it with --on-nonfinite skip, or {advice}"
         raise NonFiniteError(
             f"In step {int(fault.step) + 1}, {what} of phase {name!r} was not finite ({int(fault.count)} such updates "
-            f"in steps {since + 1} to {int(carry.state.step)}); {advice}"
+            f"in steps {steps[0]} to {steps[1]}); {advice}"
         )
 
 
-def _leaf_name(model: Model, carry: Carry, phase: str, leaf: int) -> str:
+def _leaf_name(model: Model, state: TrainState, phase: str, leaf: int) -> str:
     phases = {p.name: p for p in getattr(model, "phases", tuple)()}
-    trains = phases[phase].trains if phase in phases else sorted(carry.state.networks)
-    params = {name: carry.state.networks[name].params for name in trains}
+    trains = phases[phase].trains if phase in phases else sorted(state.networks)
+    params = {name: state.networks[name].params for name in trains}
     path, _ = jax.tree_util.tree_leaves_with_path(params)[leaf]
     return jax.tree_util.keystr(path, simple=True, separator="/")
