@@ -43,7 +43,9 @@ class Samples(Model, Protocol):
 class Decodes(Model, Protocol):
     """A model with a map from codes to images."""
 
-    def decode(self, state: TrainState, latents: Float[Array, "num latent"]) -> Float[Array, "num height width channels"]:
+    def decode(
+        self, state: TrainState, latents: Float[Array, "num latent"]
+    ) -> Float[Array, "num height width channels"]:
         """Images in `image_range`."""
 
 
