@@ -171,7 +171,7 @@ def _is_disjoint(g: Geometry) -> bool:
     return g.is_dense and all(a <= s or m == 1 for a, s, m in zip(g.kernel, g.strides, g.output_size, strict=True))
 
 
-def _windows(g: Geometry, x: Float[Array, "batch *size in"]) -> Float[Array, "batch *output kernel*in"]:
+def _windows(g: Geometry, x: Float[Array, "batch *size in"]) -> Float[Array, "batch *output seen"]:
     """What every output sees."""
     rank, block = len(g.size), _steps(g)
     axes = zip(g.size, g.padding, g.output_size, block, strict=True)
@@ -183,7 +183,7 @@ def _windows(g: Geometry, x: Float[Array, "batch *size in"]) -> Float[Array, "ba
     return x.reshape(len(x), *g.output_size, -1)
 
 
-def _from_windows(g: Geometry, z: Float[Array, "batch *output kernel*in"]) -> Float[Array, "batch *size in"]:
+def _from_windows(g: Geometry, z: Float[Array, "batch *output seen"]) -> Float[Array, "batch *size in"]:
     """The transpose of `_windows`."""
     rank, block = len(g.size), _steps(g)
     x = z.reshape(len(z), *g.output_size, *g.kernel, -1)
@@ -268,7 +268,7 @@ def _phase_padding(g: Geometry, taps: Sequence[int]) -> Pads:
     return [(t - 1 - first, last - (m - 1)) for (first, last), t, m in sizes]
 
 
-def _from_depth(g: Geometry, blocks: Float[Array, "batch *blocks strides*in"]) -> Float[Array, "batch *size in"]:
+def _from_depth(g: Geometry, blocks: Float[Array, "batch *blocks depth"]) -> Float[Array, "batch *size in"]:
     """The inverse of `_to_depth`, without what lies outside the image."""
     rank, size = len(g.size), blocks.shape[1:-1]
     x = blocks.reshape(len(blocks), *size, *g.strides, -1)
@@ -279,7 +279,7 @@ def _from_depth(g: Geometry, blocks: Float[Array, "batch *blocks strides*in"]) -
     return lax.slice(x, (0, *starts, 0), (len(x), *(a + n for a, n in zip(starts, g.size, strict=True)), x.shape[-1]))
 
 
-def _to_depth(x: Float[Array, "batch *size in"], block: Sequence[int]) -> Float[Array, "batch *blocks block*in"]:
+def _to_depth(x: Float[Array, "batch *size in"], block: Sequence[int]) -> Float[Array, "batch *blocks depth"]:
     """The pixels of a block as channels."""
     rank = len(block)
     x = x.reshape(len(x), *_split(x, block), x.shape[-1])
@@ -367,7 +367,7 @@ def _shifts(
     return parts
 
 
-def _patches(g: Geometry, x: Float[Array, "batch *size in"]) -> Float[Array, "batch*output kernel*in"]:
+def _patches(g: Geometry, x: Float[Array, "batch *size in"]) -> Float[Array, "rows seen"]:
     """What the taps see, a row for every pixel; in memory a tap is one piece, as which it is copied fast."""
     parts = _shifts(g.padding, g.strides, g.dilation, g.kernel, jnp.moveaxis(x, -1, 0), first=2)
     return jnp.stack(parts).reshape(len(parts) * x.shape[-1], -1).T
