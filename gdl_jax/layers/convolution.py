@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from gdl_jax.layers.channels import spread
 from gdl_jax.layers.geometry import Geometry
 from gdl_jax.layers.initializers import Initializer, glorot_uniform
 from gdl_jax.layers.lowering import conv, conv_transpose
@@ -138,4 +139,4 @@ def add_bias(layer: Conv | ConvTranspose, y: Float[Array, "batch *size out"]) ->
     if not layer.use_bias:
         return y
     bias = layer.param("bias", nn.initializers.zeros, (layer.features,), layer.param_dtype).astype(layer.dtype)
-    return y + bias.reshape((1,) * (y.ndim - 1) + (-1,))
+    return y + spread(bias, y.shape, y.dtype)

@@ -102,6 +102,8 @@ def kernel_gradient(
     # A convolution with the channels as batch, and the batch as channels.
     axes = zip(g.size, g.extent, g.strides, g.padding, g.output_size, strict=True)
     padding = [(before, e - 1 + (m - 1) * s + 1 - n - before) for n, e, s, (before, _), m in axes]
+    # XLA would compute x once more inside of its transposition, from operands that it reads column by column.
+    x, y = lax.optimization_barrier((x, y))
     slopes = _lax_conv(padding, x.swapaxes(0, -1), jnp.moveaxis(y, 0, -2), g.dilation, g.strides)
     return jnp.moveaxis(slopes, 0, -2)
 

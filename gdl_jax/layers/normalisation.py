@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import flax.linen as nn
 import jax.numpy as jnp
+from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from gdl_jax.layers.channels import channel_sum, spread
 from gdl_jax.layers.initializers import Initializer
 
 
@@ -27,7 +29,7 @@ class BatchNorm(nn.Module):
     Attributes:
         momentum: weight of the old value in the running statistics, in [0, 1].
         epsilon: added to the variance, > 0.
-        axis: the axes that keep their own statistics; (-3, -2, -1) normalises every unit of an image on its own.
+        axis: the last axes, which keep their own statistics: -1, or (-3, -2, -1) for every unit of an image.
         scale_init: initial scale.
         dtype: dtype of the result.
     """
@@ -41,12 +43,30 @@ class BatchNorm(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, " batch *rest"], *, train: bool) -> Float[Array, " batch *rest"]:
         """Normalises by the batch's statistics and updates the running ones (train), or by the running ones."""
-        norm = nn.BatchNorm(
-            use_running_average=not train,
-            axis=self.axis,
-            momentum=self.momentum,
-            epsilon=self.epsilon,
-            scale_init=self.scale_init,
-            dtype=jnp.float32,
-        )
-        return norm(x.astype(jnp.float32)).astype(self.dtype)
+        rank = 1 if isinstance(self.axis, int) else len(self.axis)
+        if self.axis not in (-1, tuple(range(-rank, 0))):
+            raise ValueError(
+                f"BatchNorm keeps statistics of the last axes, such as -1 or (-3, -2, -1), not {self.axis}."
+            )
+        rows = x.reshape(*x.shape[:-rank], -1).astype(jnp.float32)
+        size, num = rows.shape[-1], rows.size // rows.shape[-1]
+        kept = x.shape[x.ndim - rank :]
+        scale = self.param("scale", self.scale_init, (size,), jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (size,), jnp.float32)
+        running_mean = self.variable("batch_stats", "mean", jnp.zeros, (size,), jnp.float32)
+        running_var = self.variable("batch_stats", "var", jnp.ones, (size,), jnp.float32)
+
+        # Variance and result do not change with the origin; a near one keeps small what is squared, and both sums can
+        # be taken in one pass.
+        origin = lax.stop_gradient(running_mean.value)
+        rows = rows - spread(origin, rows.shape)
+        mean, var = running_mean.value - origin, running_var.value
+        if train:
+            mean = channel_sum(rows) / num
+            var = jnp.maximum(channel_sum(jnp.square(rows)) / num - jnp.square(mean), 0)
+            if not self.is_initializing():
+                running_mean.value = lax.stop_gradient(origin + (1 - self.momentum) * mean)
+                running_var.value = lax.stop_gradient(self.momentum * running_var.value + (1 - self.momentum) * var)
+        slope = scale * lax.rsqrt(var + self.epsilon)
+        y = rows * spread(slope, rows.shape) + spread(bias - mean * slope, rows.shape)
+        return y.reshape(*x.shape[: x.ndim - rank], *kept).astype(self.dtype)

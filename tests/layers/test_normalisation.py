@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -26,12 +28,15 @@ def test_against_numpy(images, axes, momentum, epsilon):
     x = np.asarray(images, np.float64)
     mean, variance = x.mean(axes), x.var(axes)
     np.testing.assert_allclose(out, (x - mean) / np.sqrt(variance + epsilon), atol=1e-4)
-    running = updated["batch_stats"]["BatchNorm_0"]
-    np.testing.assert_allclose(running["mean"], (1 - momentum) * mean, rtol=1e-4)
-    np.testing.assert_allclose(running["var"], momentum + (1 - momentum) * variance, rtol=1e-4)
+    running = updated["batch_stats"]
+    wanted = (1 - momentum) * mean
+    np.testing.assert_allclose(running["mean"].reshape(wanted.shape), wanted, rtol=1e-4)
+    wanted = momentum + (1 - momentum) * variance
+    np.testing.assert_allclose(running["var"].reshape(wanted.shape), wanted, rtol=1e-4)
 
     out = layer.apply(variables | updated, images, train=False)
-    wanted = (x - np.asarray(running["mean"])) / np.sqrt(np.asarray(running["var"]) + epsilon)
+    mean, variance = (np.asarray(running[name]).reshape(mean.shape) for name in ("mean", "var"))
+    wanted = (x - mean) / np.sqrt(variance + epsilon)
     np.testing.assert_allclose(out, wanted, atol=1e-4)
 
 
@@ -43,7 +48,35 @@ def test_bfloat16_results_and_float32_statistics(images):
     assert out.dtype == jnp.bfloat16
     assert {leaf.dtype for leaf in jax.tree.leaves((variables, updated))} == {jnp.dtype(jnp.float32)}
     wanted = 0.1 * x.astype(jnp.float32).mean((0, 1, 2))
-    np.testing.assert_allclose(updated["batch_stats"]["BatchNorm_0"]["mean"], wanted, rtol=1e-5)
+    np.testing.assert_allclose(updated["batch_stats"]["mean"], wanted, rtol=1e-5)
+
+
+def test_derivatives_of_first_and_second_order_do_not_depend_on_the_running_mean(images):
+    layer = BatchNorm()
+    variables = layer.init(jax.random.key(1), images, train=True)
+    far = variables | {"batch_stats": {"mean": jnp.full(5, 2.5), "var": jnp.ones(5)}}
+    weights = jax.random.normal(jax.random.key(2), images.shape)
+
+    def ours(x, variables):
+        return (weights * jnp.tanh(layer.apply(variables, x, train=True, mutable=["batch_stats"])[0])).sum()
+
+    def reference(x):
+        mean, variance = x.mean((0, 1, 2)), x.var((0, 1, 2))
+        return (weights * jnp.tanh((x - mean) * (variance + 1e-5) ** -0.5)).sum()
+
+    def squared_slope(f):
+        return lambda x: jnp.square(jax.grad(f)(x)).sum()
+
+    for chosen in (variables, far):
+        f = partial(ours, variables=chosen)
+        np.testing.assert_allclose(jax.grad(f)(images), jax.grad(reference)(images), atol=2e-5)
+        found, wanted = jax.grad(squared_slope(f))(images), jax.grad(squared_slope(reference))(images)
+        np.testing.assert_allclose(found, wanted, atol=2e-4)
+
+
+def test_axes_in_the_middle_are_refused(images):
+    with pytest.raises(ValueError, match="last axes"):
+        BatchNorm(axis=1).init(jax.random.key(0), images, train=True)
 
 
 def test_statistics_are_those_of_the_global_batch(images):

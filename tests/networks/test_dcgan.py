@@ -98,11 +98,11 @@ def test_dcgan_has_no_norm_at_the_pictures_and_its_scales_start_near_one():
     generator, discriminator = Generator(start=(2, 2, 8), features=(4, 1)), Discriminator(features=(4, 8))
     g = generator.init(jax.random.key(0), jnp.zeros((2, 4)), train=True)["params"]
     d = discriminator.init(jax.random.key(0), jnp.zeros((2, 8, 8, 1)), train=True)["params"]
-    assert g["BatchNorm_0"]["BatchNorm_0"]["scale"].shape == (8,)
+    assert g["BatchNorm_0"]["scale"].shape == (8,)
     assert [name for name in sorted(g) if "Norm" in name] == ["BatchNorm_0", "BatchNorm_1"]
     assert [name for name in sorted(d) if "Norm" in name] == ["BatchNorm_0"]
-    assert d["BatchNorm_0"]["BatchNorm_0"]["scale"].shape == (8,)
-    scale = g["BatchNorm_0"]["BatchNorm_0"]["scale"]
+    assert d["BatchNorm_0"]["scale"].shape == (8,)
+    scale = g["BatchNorm_0"]["scale"]
     assert 0 < abs(scale - 1).max() < 0.1
 
 
@@ -147,7 +147,7 @@ def test_norm_last_stands_after_activation():
         _, found = network.apply(variables, x, train=True, mutable=["batch_stats"], capture_intermediates=True)
         convolved = found["intermediates"]["Conv_1"]["__call__"][0]
         normalised = leaky_relu(convolved) if norm_last else convolved
-        running = found["batch_stats"]["BatchNorm_0"]["BatchNorm_0"]["mean"]
+        running = found["batch_stats"]["BatchNorm_0"]["mean"]
         np.testing.assert_allclose(running, 0.1 * normalised.mean((0, 1, 2)), atol=1e-6)
 
 
