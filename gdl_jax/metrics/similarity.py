@@ -1,0 +1,186 @@
+"""How like a pair of images, masks, sounds or texts is: each against its reference."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Hashable, Iterable, Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy.ndimage import gaussian_filter1d
+
+Images = Float[np.ndarray, "num height width channels"]
+Sound = Float[np.ndarray, " samples"]
+
+SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+"""Of the five scales, the finest first: Wang, Simoncelli, Bovik 2003, section 3.2."""
+
+LEAST_ENERGY = 1e-10
+"""Keeps a logarithm finite where sounds are silent or equal."""
+
+
+def psnr(images: Images, references: Images) -> Float[np.ndarray, " num"]:
+    """Peak signal-to-noise ratio in dB of images in [0, 1]: -10 log10(mean squared error); infinite where equal.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    _check_same(images, references)
+    errors = np.square(images.astype(np.float64) - references).mean((1, 2, 3))
+    with np.errstate(divide="ignore"):
+        return -10 * np.log10(errors)
+
+
+def ssim(images: Images, references: Images) -> Float[np.ndarray, " num"]:
+    """Structural similarity of images in [0, 1], at most 1: Wang et al. 2004 (doi:10.1109/TIP.2003.819861), eq. 13.
+
+    With their Gaussian window of 11x11 pixels and standard deviation 1.5, K = 0.01 and 0.03, wherever the window lies
+    inside of the image; the mean over places and channels.
+
+    Raises:
+        ValueError: the shapes differ, or a side is less than 11 pixels.
+    """
+    luminance, structure = _ssim_maps(images, references)
+    return (luminance * structure).mean((1, 2, 3))
+
+
+def ms_ssim(images: Images, references: Images) -> Float[np.ndarray, " num"]:
+    """Structural similarity on five scales, each half the one before: Wang, Simoncelli, Bovik 2003, eq. 7.
+
+    Means below 0 count as 0.
+
+    Raises:
+        ValueError: the shapes differ, or a side is less than 176 pixels, which are 11 on the last scale.
+    """
+    _check_same(images, references)
+    least = 11 * 2 ** (len(SCALE_WEIGHTS) - 1)
+    if min(images.shape[1:3]) < least:
+        raise ValueError(f"MS-SSIM takes images of {least} pixels a side or more, not {images.shape[1:3]}.")
+    total = np.ones(len(images))
+    for i, weight in enumerate(SCALE_WEIGHTS):
+        luminance, structure = _ssim_maps(images, references)
+        last = i == len(SCALE_WEIGHTS) - 1
+        total *= np.maximum((luminance * structure if last else structure).mean((1, 2, 3)), 0) ** weight
+        images, references = _halved(images), _halved(references)
+    return total
+
+
+def iou(masks: Bool[np.ndarray, " num *size"], references: Bool[np.ndarray, " num *size"]) -> Float[np.ndarray, " num"]:
+    """Intersection over union, the index of Jaccard 1901; 1 where both are empty.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    both, either = _overlap(masks, references)
+    return np.where(either > 0, both / np.maximum(either, 1), 1.0)
+
+
+def dice(
+    masks: Bool[np.ndarray, " num *size"], references: Bool[np.ndarray, " num *size"]
+) -> Float[np.ndarray, " num"]:
+    """Twice the intersection over the sum of both areas: Dice 1945; 1 where both are empty.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    both, either = _overlap(masks, references)
+    return np.where(either > 0, 2 * both / np.maximum(both + either, 1), 1.0)
+
+
+def snr(estimate: Sound, clean: Sound) -> float:
+    """Signal-to-noise ratio in dB: 10 log10(sum x^2 / sum (x - estimate)^2).
+
+    Raises:
+        ValueError: the lengths differ.
+    """
+    _check_same(estimate, clean)
+    return float(
+        _decibels(np.square(clean, dtype=np.float64).sum(), np.square(clean - estimate, dtype=np.float64).sum())
+    )
+
+
+def segmental_snr(
+    estimate: Sound, clean: Sound, rate: int, *, seconds: float = 0.03, limits: tuple[float, float] = (-10.0, 35.0)
+) -> float:
+    """The mean of the SNR in dB over frames, each cut to the limits: Hansen, Pellom 1998; Loizou 2013, section 11.1.1.
+
+    Hann windows that begin a quarter of their length after each other; a sound that is shorter is one frame.
+
+    Args:
+        estimate: what is judged, aligned with `clean`.
+        clean: the reference.
+        rate: samples a second.
+        seconds: length of a frame.
+        limits: of a frame's value.
+
+    Raises:
+        ValueError: the lengths differ.
+    """
+    _check_same(estimate, clean)
+    length = min(round(seconds * rate), len(clean))
+    starts = range(0, len(clean) - length + 1, max(length // 4, 1))
+    window = 0.5 * (1 - np.cos(2 * np.pi * np.arange(1, length + 1) / (length + 1)))
+    signal = np.stack([clean[at : at + length] * window for at in starts]).astype(np.float64)
+    noise = np.stack([(clean - estimate)[at : at + length] * window for at in starts]).astype(np.float64)
+    return float(np.clip(_decibels(np.square(signal).sum(1), np.square(noise).sum(1)), *limits).mean())
+
+
+def ngram_divergence(texts: Iterable[Sequence[Hashable]], references: Iterable[Sequence[Hashable]], n: int) -> float:
+    """Jensen-Shannon divergence in bits, from 0 to 1, between the frequencies of n-grams in two sets of texts.
+
+    (KL(p || m) + KL(q || m)) / 2 with m = (p + q) / 2: Lin 1991, eq. 4.1.
+
+    Raises:
+        ValueError: one of the sets has no n-gram.
+    """
+    p, q = (Counter(tuple(t[i : i + n]) for t in part for i in range(len(t) - n + 1)) for part in (texts, references))
+    if not p or not q:
+        raise ValueError(f"There is no sequence of {n} in one of the two sets of texts.")
+    p_total, q_total = p.total(), q.total()
+    bits = 0.0
+    for gram in p.keys() | q.keys():
+        a, b = p[gram] / p_total, q[gram] / q_total
+        bits += sum(x * math.log2(2 * x / (a + b)) / 2 for x in (a, b) if x)
+    return bits
+
+
+def _ssim_maps(images: Images, references: Images) -> tuple[np.ndarray, np.ndarray]:
+    """The terms of luminance, and of contrast and structure."""
+    _check_same(images, references)
+    if min(images.shape[1:3]) < 11:
+        raise ValueError(f"SSIM takes images of 11 pixels a side or more, not {images.shape[1:3]}.")
+    x, y = images.astype(np.float64), references.astype(np.float64)
+    mean_x, mean_y = _smoothed(x), _smoothed(y)
+    var_x = _smoothed(x * x) - mean_x**2
+    var_y = _smoothed(y * y) - mean_y**2
+    covariance = _smoothed(x * y) - mean_x * mean_y
+    c, d = 0.01**2, 0.03**2
+    luminance = (2 * mean_x * mean_y + c) / (mean_x**2 + mean_y**2 + c)
+    return luminance, (2 * covariance + d) / (var_x + var_y + d)
+
+
+def _smoothed(x: Images) -> Images:
+    for axis in (1, 2):
+        x = gaussian_filter1d(x, 1.5, axis, radius=5)
+    return x[:, 5:-5, 5:-5]
+
+
+def _halved(x: Images) -> Images:
+    n, height, width, channels = x.shape
+    return x[:, : height // 2 * 2, : width // 2 * 2].reshape(n, height // 2, 2, width // 2, 2, channels).mean((2, 4))
+
+
+def _overlap(masks: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    _check_same(masks, references)
+    a, b = (np.asarray(m, bool).reshape(len(m), -1) for m in (masks, references))
+    return (a & b).sum(1), (a | b).sum(1)
+
+
+def _decibels(signal: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    return 10 * np.log10((signal + LEAST_ENERGY) / (noise + LEAST_ENERGY))
+
+
+def _check_same(a: np.ndarray, b: np.ndarray) -> None:
+    if a.shape != b.shape:
+        raise ValueError(f"Both have to have the same shape; they have {a.shape} and {b.shape}.")
