@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import linalg
 
-from gdl_jax.metrics.frechet import frechet_distance, moments
+from gdl_jax.metrics.frechet import Sums, frechet_distance, frechet_infinity, moments
 
 
 def spd(size: int, seed: int) -> np.ndarray:
@@ -87,3 +87,25 @@ def test_of_samples_it_falls_as_their_number_grows():
     found = [frechet_distance(*(moments(rng.normal(size=(n, 4))) for _ in range(2))) for n in (50, 5000)]
     assert found[1] < 0.1 * found[0]
     assert found[1] >= 0
+
+
+def test_sums_of_parts_are_those_of_the_whole():
+    rng = np.random.default_rng(0)
+    features = rng.normal(1000, 1, size=(57, 6)).astype(np.float32)
+    parts = [Sums.of(part) for part in np.split(features, [10, 11, 40])]
+    for order in (parts, parts[::-1]):
+        mean, covariance = sum(order[1:], order[0]).moments()
+        np.testing.assert_allclose(mean, moments(features)[0], rtol=1e-14)
+        np.testing.assert_allclose(covariance, moments(features)[1], rtol=1e-10, atol=1e-10)
+    with pytest.raises(ValueError, match="two examples or more; there are 1"):
+        Sums.of(features[:1]).moments()
+
+
+def test_extrapolation_removes_the_bias_of_few_samples():
+    rng = np.random.default_rng(0)
+    real = np.zeros(20), np.eye(20)
+    fake = rng.normal(size=(2000, 20))
+    plain, extrapolated = frechet_distance(moments(fake), real), frechet_infinity(fake, real)
+    few = frechet_distance(moments(fake[:200]), real)
+    assert few > 5 * plain
+    assert abs(extrapolated) < plain / 2
