@@ -1,0 +1,117 @@
+"""Small multilayer perceptrons that approximate a function, trained on all examples at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Key, PyTree
+
+from gdl_jax.layers.initializers import torch_uniform
+from gdl_jax.losses.shapes import check_same_shape
+from gdl_jax.steps.minimize import minimize
+
+
+class Regressor(nn.Module):
+    """Hidden Dense layers, each with an activation of its own, then one linear output.
+
+    Kernels and biases start uniform in +-1 / sqrt(fan_in), PyTorch's default. (Biases that are not 0 matter here: they
+    spread the kinks of ReLUs over the line.)
+
+    Attributes:
+        features: units of the hidden layers.
+        activations: one per hidden layer.
+    """
+
+    features: Sequence[int]
+    activations: Sequence[Callable[[Array], Array]]
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "n inputs"]) -> Float[Array, " n"]:
+        """The output for each row."""
+        for units, activation in zip(self.features, self.activations, strict=True):
+            x = activation(_dense(units, x))
+        return _dense(1, x)[:, 0]
+
+
+def _dense(units: int, x: Float[Array, "n inputs"]) -> Float[Array, "n units"]:
+    bound = 1 / math.sqrt(x.shape[1])
+
+    def bias(key: Key[Array, ""], shape: Sequence[int], dtype: DTypeLike = jnp.float32) -> Array:
+        return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+    return nn.Dense(units, kernel_init=torch_uniform, bias_init=bias)(x)
+
+
+class Examples(NamedTuple):
+    """What a function is to be learnt from."""
+
+    inputs: Float[Array, "n inputs"]
+    targets: Float[Array, " n"]
+
+
+class Fitted(NamedTuple):
+    """A trained network.
+
+    Attributes:
+        params: after the last step.
+        train: mean squared error on the training examples before each step, and after the last.
+        test: the same on the test examples.
+        outputs: for the queries, before each step and after the last.
+    """
+
+    params: PyTree
+    train: Float[Array, " steps_and_one"]
+    test: Float[Array, " steps_and_one"]
+    outputs: Float[Array, "steps_and_one queries"]
+
+
+def squared_error(network: nn.Module, params: PyTree, examples: Examples) -> Float[Array, ""]:
+    """Mean squared error.
+
+    Raises:
+        ValueError: not one output per target.
+    """
+    prediction = network.apply({"params": params}, examples.inputs)
+    check_same_shape(prediction=prediction, targets=examples.targets)
+    return jnp.square(prediction - examples.targets).mean()
+
+
+def fit(
+    network: nn.Module,
+    key: Key[Array, ""],
+    learning_rate: float | Float[Array, ""],
+    train: Examples,
+    test: Examples,
+    steps: int,
+    queries: Float[Array, "queries inputs"] | None = None,
+) -> Fitted:
+    """Descends the mean squared error by Adam, all training examples in every step.
+
+    Args:
+        network: inputs to outputs, one per row.
+        key: of the first parameters.
+        learning_rate: of Adam.
+        train: what it learns from.
+        test: what it is judged by.
+        steps: how many.
+        queries: inputs for which its outputs are kept at every step.
+    """
+    queries = train.inputs[:0] if queries is None else queries
+
+    def look(params: PyTree) -> tuple[Array, Array]:
+        return squared_error(network, params, test), network.apply({"params": params}, queries)
+
+    params = network.init(key, train.inputs)["params"]
+    found = minimize(lambda p, _: squared_error(network, p, train), params, optax.adam(learning_rate), steps, look)
+    last = (squared_error(network, found.params, train), *look(found.params))
+    curves = [
+        jnp.concatenate([before, after[None]]) for before, after in zip((found.losses, *found.kept), last, strict=True)
+    ]
+    return Fitted(found.params, *curves)
