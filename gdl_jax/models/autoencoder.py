@@ -1,4 +1,4 @@
-"""The autoencoder (Hinton and Salakhutdinov 2006), with a penalty on the code or noise on its images if wanted."""
+"""The autoencoder (Hinton and Salakhutdinov 2006), and the denoising one (Vincent et al. 2008)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LEAST_MSE = 1e-10
 
 @dataclass(frozen=True)
 class Corruption:
-    """Noise on images in [0, 1] that an autoencoder learns to take away.
+    """Noise on images in [0, 1].
 
     Attributes:
         kind: "masking": each pixel is 0 with probability `amount` (Vincent et al. 2008, section 2.3, where the number
@@ -66,12 +66,10 @@ class Autoencoder:
             the batch is taken of either.
         image_range: (0, 1): a reconstruction is the sigmoid of the outputs; (-1, 1): their tanh.
         code_penalty: times the squared length of the code is added to the loss, which draws the codes to the origin.
-        corruption: what is done to images on their way into the encoder while training, anew in each step; the error
-            is against the clean ones. None for none.
         codes_decode: whether the decoder needs nothing but the code.
 
     Raises:
-        UsageError: a cross-entropy or a corruption with images that are not in [0, 1].
+        UsageError: a cross-entropy with images that are not in [0, 1].
     """
 
     encoder: nn.Module
@@ -81,14 +79,13 @@ class Autoencoder:
     reduce: Literal["sum", "mean"] = "mean"
     image_range: tuple[float, float] = (0.0, 1.0)
     code_penalty: float = 0.0
-    corruption: Corruption | None = None
     codes_decode: bool = True
 
     batches_per_step = 1
 
     def __post_init__(self):
-        if self.image_range != (0.0, 1.0) and (self.loss == "cross_entropy" or self.corruption is not None):
-            raise UsageError("Cross-entropy and corruption are of images in [0, 1]; this network's are in [-1, 1].")
+        if self.image_range != (0.0, 1.0) and self.loss == "cross_entropy":
+            raise UsageError("Cross-entropy is of images in [0, 1], and this network's are in [-1, 1].")
 
     def init(self, key: Key[Array, ""], batch: Batch) -> TrainState:
         """See `Model`."""
@@ -134,8 +131,7 @@ class Autoencoder:
         """Per example, with pixels in [0, 1] whatever the range.
 
         "squared_error": sum over the pixels; "mse": their mean; "cross_entropy": sum over the pixels in nats, where it
-        is the loss; "code_squared_length". With corruption also of corrupted images: "psnr_corrupted" and
-        "psnr_restored", 10 log10(1 / mse) against the clean ones in dB.
+        is the loss; "code_squared_length".
         """
         images, (low, high) = batch["image"], self.image_range
         codes = self._encode(state, images)
@@ -148,23 +144,22 @@ class Autoencoder:
         }
         if self.loss == "cross_entropy":
             found["cross_entropy"] = bernoulli_nll(outputs, images)
-        if self.corruption is not None:
-            corrupted = self.corruption(images, key)
-            found["psnr_corrupted"] = psnr(corrupted, images)
-            found["psnr_restored"] = psnr(self.reconstruct(state, corrupted), images)
         return found
 
     def _loss(self, params: dict[str, PyTree], state: TrainState, batch: Batch, key: Array) -> tuple[Array, Outcome]:
-        k_corruption, k_encoder, k_decoder = jax.random.split(key, 3)
+        k_seen, k_encoder, k_decoder = jax.random.split(key, 3)
         images = batch["image"]
-        seen = images if self.corruption is None else self.corruption(images, k_corruption)
-        codes, encoder_wrote = self._apply("encoder", params, state, k_encoder, seen)
+        codes, encoder_wrote = self._apply("encoder", params, state, k_encoder, self._seen(images, k_seen))
         outputs, decoder_wrote = self._apply("decoder", params, state, k_decoder, *codes)
         reconstruction = self._error(outputs, images).mean()
         length = jnp.square(codes[0]).sum(axis=1).mean()
         wrote = {"encoder": encoder_wrote, "decoder": decoder_wrote}
         metrics = {"reconstruction": reconstruction, "code_squared_length": length}
         return reconstruction + self.code_penalty * length, Outcome(wrote, metrics)
+
+    def _seen(self, images: Images, key: Key[Array, ""]) -> Images:
+        """What the encoder sees of them while training."""
+        return images
 
     def _error(self, outputs: Images, images: Images) -> Float[Array, " num"]:
         if self.loss == "cross_entropy":
@@ -192,6 +187,43 @@ class Autoencoder:
             mutable=list(network.collections),
             rngs={"dropout": key},
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenoisingAutoencoder(Autoencoder):
+    """Descends the error of decoder(encoder(noisy x)) against the clean x.
+
+    Attributes:
+        corruption: the noise, anew in each step.
+
+    Raises:
+        UsageError: images that are not in [0, 1].
+    """
+
+    corruption: Corruption
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.image_range != (0.0, 1.0):
+            raise UsageError("Corruption is of images in [0, 1], and this network's are in [-1, 1].")
+
+    def corrupt(self, images: Images, key: Key[Array, ""]) -> Images:
+        """With noise, in [0, 1]."""
+        return self.corruption(images, key)
+
+    def evaluate(self, state: TrainState, batch: Batch, key: Key[Array, ""]) -> dict[str, Float[Array, " batch"]]:
+        """Of clean images as in `Autoencoder`, and of noisy ones against the clean in dB.
+
+        "psnr_corrupted": of the noisy image itself; "psnr_restored": of its reconstruction.
+        """
+        images = batch["image"]
+        noisy = self.corrupt(images, key)
+        restored = self.reconstruct(state, noisy)
+        found = {"psnr_corrupted": psnr(noisy, images), "psnr_restored": psnr(restored, images)}
+        return super().evaluate(state, batch, key) | found
+
+    def _seen(self, images: Images, key: Key[Array, ""]) -> Images:
+        return self.corrupt(images, key)
 
 
 def psnr(images: Images, wanted: Images) -> Float[Array, " num"]:

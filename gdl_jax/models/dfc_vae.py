@@ -68,8 +68,8 @@ class DFCVAE(VAE):
     def evaluate(self, state: TrainState, batch: Batch, key: Key[Array, ""]) -> dict[str, Float[Array, " batch"]]:
         """Per example, of the reconstruction from the mean of q(z|x): the objective and its terms, and pixel errors.
 
-        "objective" is feature_weight times "feature_error" plus the KL, which is summed over the latent dimensions and
-        unweighted; "squared_error" is the mean over the pixels.
+        "objective" is feature_weight times "feature_error" plus kl_weight times "kl", which is summed over the latent
+        dimensions; "mse" is the mean over the pixels.
         """
         images = batch["image"]
         mean, log_variance = self.posterior(state, images)
@@ -77,10 +77,16 @@ class DFCVAE(VAE):
         error = self._feature_error(state, decoded, images)
         kl = kl_standard_normal(mean, log_variance)
         return {
-            "objective": self.feature_weight * error + kl,
+            "objective": self.feature_weight * error + self.kl_weight * kl,
             "feature_error": error,
             "kl": kl,
-            "squared_error": jnp.square(decoded - images).mean(axis=(1, 2, 3)),
+            "mse": jnp.square(decoded - images).mean(axis=(1, 2, 3)),
+        }
+
+    def protocol(self) -> dict[str, str]:
+        """How `evaluate` measures, under the name of each measure."""
+        return {
+            "objective": f"{self.feature_weight:g} times the feature error, {self.kl_weight:g} times the KL in nats"
         }
 
     def log_prob(self, state: TrainState, images: Images, key: Key[Array, ""], num_samples: int) -> Array:

@@ -149,13 +149,14 @@ class VAE:
         name of the convention.
         """
         images = batch["image"]
+        k_latent, k_targets, k_samples = jax.random.split(key, 3)
         mean, log_variance = self.posterior(state, images)
-        latents = reparameterize(mean, log_variance, key)
-        targets = self.likelihood.targets(images, jax.random.fold_in(key, 0))
+        latents = reparameterize(mean, log_variance, k_latent)
+        targets = self.likelihood.targets(images, k_targets)
         reconstruction = self.likelihood.nll(self._decode(state, latents), targets)
         kl = kl_standard_normal(mean, log_variance)
         found = {"elbo": -reconstruction - kl, "reconstruction": reconstruction, "kl": kl}
-        found["log_prob"] = self.log_prob(state, images, jax.random.fold_in(key, 1), self.evaluation_samples)
+        found["log_prob"] = self.log_prob(state, images, k_samples, self.evaluation_samples)
         if self.likelihood.bits is not None:
             found[self.likelihood.bits] = self.likelihood.bits_per_dimension(-found["elbo"], images[0].size)
         return found
@@ -174,10 +175,10 @@ class VAE:
         return found
 
     def _loss(self, params: dict[str, PyTree], state: TrainState, batch: Batch, key: Array) -> tuple[Array, Outcome]:
-        k_latent, k_encoder, k_decoder = jax.random.split(key, 3)
+        k_latent, k_encoder, k_decoder, k_targets = jax.random.split(key, 4)
         images, samples = batch["image"], self.importance_samples
         (mean, log_variance), encoder_wrote = self._apply("encoder", params, state, images, k_encoder)
-        targets = self.likelihood.targets(images, jax.random.fold_in(key, 3))
+        targets = self.likelihood.targets(images, k_targets)
         kl = kl_standard_normal(mean, log_variance, reduce=self.kl_reduce).mean()
 
         several = [jnp.repeat(x, samples, axis=0) for x in (targets, mean, log_variance)]

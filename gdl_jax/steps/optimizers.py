@@ -52,6 +52,8 @@ class Optimizer:
     """Decay of the mean of the gradients: Adam's b1, SGD's momentum."""
     b2: float = 0.999
     """Decay of the mean of their squares (Adam)."""
+    eps: float = 1e-8
+    """Added to the root of the mean square (Adam)."""
     weight_decay: float = 0.0
     """Kernels shrink by the learning rate times this in each step, decoupled (Loshchilov and Hutter 2019)."""
     warmup_steps: int = 0
@@ -75,7 +77,9 @@ class Optimizer:
 
     def build(self) -> optax.GradientTransformation:
         """The update rule. Its schedule is of the steps told here, so that a run may be continued for more."""
-        rule = optax.scale_by_adam(self.momentum, self.b2) if self.rule == "adam" else optax.trace(self.momentum)
+        rule = (
+            optax.scale_by_adam(self.momentum, self.b2, self.eps) if self.rule == "adam" else optax.trace(self.momentum)
+        )
         # Biases and norms have one axis; to shrink them is no regularisation.
         decay = optax.add_decayed_weights(self.weight_decay, mask=lambda p: jax.tree.map(lambda x: x.ndim > 1, p))
         return optax.chain(rule, decay, optax.scale_by_learning_rate(self.schedule()))

@@ -14,10 +14,11 @@ from jax.sharding import Mesh
 from jaxtyping import Int, UInt8
 
 from gdl_jax.data.source import Source
+from gdl_jax.data.transforms import scale, to_uint8
 from gdl_jax.metrics.classification import confusion_matrix
 from gdl_jax.metrics.features import PIXELS, Features
 from gdl_jax.metrics.frechet import frechet_distance, moments
-from gdl_jax.models.model import Classifies, Evaluates, Model, Reconstructs, Samples
+from gdl_jax.models.model import Classifies, Denoises, Evaluates, Model, Reconstructs, Samples
 from gdl_jax.pictures.classes import confusion_picture, predictions_grid
 from gdl_jax.pictures.grid import grid, rows
 from gdl_jax.steps.phases import Batch
@@ -137,6 +138,9 @@ class Observer:
         if isinstance(self.model, Reconstructs):
             images = self.test.take(np.arange(min(RECONSTRUCTIONS, len(self.test))))["image"]
             pictures["reconstructions"] = rows(images, self.reconstruct(state, images))
+            if isinstance(self.model, Denoises):
+                noisy = self.corrupt(images)
+                pictures["restorations"] = rows(images, noisy, self.reconstruct(state, noisy))
         if isinstance(self.model, Classifies):
             classes = self.test.classes
             labels, predictions = self.predict(state)
@@ -145,6 +149,14 @@ class Observer:
             pictures["predictions"] = predictions_grid(images, labels[chosen], predictions[chosen], classes)
             pictures["confusion"] = confusion_picture(confusion_matrix(labels, predictions, len(classes)), classes)
         return pictures
+
+    def corrupt(
+        self, images: UInt8[np.ndarray, "num height width channels"]
+    ) -> UInt8[np.ndarray, "num height width channels"]:
+        """The same noise on the same images whenever it is called."""
+        place, span = replicated(self.mesh), self.model.image_range
+        noisy = jax.jit(lambda x, key: self.model.corrupt(scale(x, span), key), out_shardings=place)
+        return to_uint8(np.asarray(noisy(put(images, place), stream_key(self.settings.seed, "corrupt"))), span)
 
     def predict(self, state: TrainState) -> tuple[Int[np.ndarray, " num"], Int[np.ndarray, " num"]]:
         """Labels and most probable classes of the test images."""
@@ -176,7 +188,8 @@ class Observer:
         return {f"test/{name}": value for name, value in found.items()}
 
     def protocol(self) -> dict[str, str]:
-        """How the samples are measured, under the names of `evaluate`; {} where the model draws none."""
-        if not isinstance(self.model, Samples):
-            return {}
-        return {f"test/{name}": text for name, text in protocol(self.train, self.test, self.features).items()}
+        """How samples are measured, and what the model says of its own measures, under the names of `evaluate`."""
+        found = dict(getattr(self.model, "protocol", dict)())
+        if isinstance(self.model, Samples):
+            found |= protocol(self.train, self.test, self.features)
+        return {f"test/{name}": text for name, text in found.items()}

@@ -15,8 +15,8 @@ from scipy import special
 from gdl_jax.data.digits import load as load_digits
 from gdl_jax.data.source import DataSettings
 from gdl_jax.errors import UsageError
-from gdl_jax.models.autoencoder import Autoencoder, Corruption, psnr
-from gdl_jax.models.model import Evaluates, Reconstructs, Samples
+from gdl_jax.models.autoencoder import Autoencoder, Corruption, DenoisingAutoencoder, psnr
+from gdl_jax.models.model import Denoises, Evaluates, Reconstructs, Samples
 from gdl_jax.networks.dense_autoencoder import DenseDecoder, DenseEncoder
 from gdl_jax.networks.pooling_autoencoder import PoolingEncoder, UnpoolingDecoder
 
@@ -32,7 +32,8 @@ def images(num, shape=SHAPE, seed=0):
 
 def model_of(shape=SHAPE, latent=3, hidden=(8,), **settings) -> Autoencoder:
     encoder, decoder = DenseEncoder(latent, 1, hidden), DenseDecoder(shape, hidden[::-1])
-    return Autoencoder(encoder=encoder, decoder=decoder, **{"optimizer": optax.sgd(0.1)} | settings)
+    kind = DenoisingAutoencoder if "corruption" in settings else Autoencoder
+    return kind(encoder=encoder, decoder=decoder, **{"optimizer": optax.sgd(0.1)} | settings)
 
 
 def step(model, x, key=KEY):
@@ -96,6 +97,8 @@ def test_what_it_can_do():
     assert isinstance(model, Reconstructs)
     assert isinstance(model, Evaluates)
     assert not isinstance(model, Samples)
+    assert not isinstance(model, Denoises)
+    assert isinstance(model_of(corruption=Corruption()), Denoises)
     x = images(5)
     state = model.init(KEY, {"image": x})
     codes = model.encode(state, x)
@@ -172,11 +175,11 @@ def test_noise_before_and_after():
     model = model_of(corruption=Corruption("gaussian", 0.2))
     state = model.init(KEY, {"image": x})
     found = model.evaluate(state, {"image": x}, KEY)
-    noisy = np.asarray(model.corruption(x, KEY))
+    noisy = np.asarray(model.corrupt(x, KEY))
     mse = np.square(noisy - np.asarray(x)).mean((1, 2, 3))
     np.testing.assert_allclose(found["psnr_corrupted"], -10 * np.log10(mse), rtol=1e-4)
     np.testing.assert_allclose(found["psnr_restored"], psnr(model.reconstruct(state, jnp.asarray(noisy)), x), rtol=1e-4)
-    # Clean images stay what the others measures are of.
+    # Clean images stay what the other measures are of.
     np.testing.assert_allclose(found["mse"], np.square(model.reconstruct(state, x) - x).mean((1, 2, 3)), rtol=1e-4)
     np.testing.assert_allclose(psnr(x, x), 100, rtol=1e-6)
 

@@ -82,8 +82,9 @@ def test_measures():
     variables = FEATURES.load()
     wanted = feature_perceptual_loss(NETWORK.apply(variables, decoded), NETWORK.apply(variables, x))
     np.testing.assert_allclose(found["feature_error"], wanted, rtol=1e-4)
-    np.testing.assert_allclose(found["objective"], 20 * wanted + found["kl"], rtol=1e-4)
-    np.testing.assert_allclose(found["squared_error"], np.square(decoded - x).mean((1, 2, 3)), rtol=1e-4)
+    np.testing.assert_allclose(found["objective"], 20 * wanted + 3 * found["kl"], rtol=1e-4)
+    assert model.protocol() == {"objective": "20 times the feature error, 3 times the KL in nats"}
+    np.testing.assert_allclose(found["mse"], np.square(decoded - x).mean((1, 2, 3)), rtol=1e-4)
 
 
 def test_there_is_no_likelihood():

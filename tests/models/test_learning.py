@@ -70,7 +70,7 @@ def test_a_gan_learns_digits():
 
 @pytest.mark.slow
 def test_a_vae_learns_digits():
-    settings = ConvVAE(steps=1000, batch_size=64, data=DataSettings(size=12), optimizer=Adam(learning_rate=1e-3))
+    settings = ConvVAE(steps=1000, batch_size=64, data=DataSettings(size=12))
     before, after, _ = learn(settings)
     # The best model without latent variables: the mean image. Seen: -27.17; it is where the VAE is stuck at first.
     train, test = (x / 255 for x in digits(12))
