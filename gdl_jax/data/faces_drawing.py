@@ -9,7 +9,7 @@ from jaxtyping import Float, UInt8
 
 from gdl_jax.data import faces_geometry as geometry
 from gdl_jax.data.faces_canvas import PARTS, Canvas, channels, paint_some, spot, spread, wave
-from gdl_jax.data.faces_geometry import LEFT, RIGHT, ellipse, lens, rounded_box
+from gdl_jax.data.faces_geometry import INNER, LEFT, RIGHT, ellipse, lens, rounded_box
 from gdl_jax.data.faces_people import BEARDS, HAIR_STYLES, HATS, LONG_STYLES, Looks, People
 
 PIXELS_AT_ONCE = 2**17
@@ -112,11 +112,11 @@ def _background(canvas: Canvas, looks: Looks, centres: Float[np.ndarray, " size"
 def _back_hair(canvas: Canvas, people: People, looks: Looks) -> None:
     """Behind neck and shoulders."""
     bottom = np.where(people.hair_style == HAIR_STYLES.index("long"), np.float32(1.75), np.float32(0.78))
-    top = np.float32(-0.9)
+    top = -0.9
     middle, half = (top + bottom) / 2, (bottom - top) / 2
     x = canvas.u + 0.1 * np.sin(looks.turn)
     distance = rounded_box(x, canvas.v - middle, 1.14 * people.head_width, half, 0.72)
-    canvas.paint(people.hair * np.float32(0.77), distance, part="hair")
+    canvas.paint(people.hair * 0.77, distance, part="hair")
     canvas.shade(1 + 0.09 * wave(4.5 * x + 0.3 * canvas.v), distance)
 
 
@@ -125,7 +125,7 @@ def _body(upright: Canvas, people: People, looks: Looks) -> None:
     view = upright.around(0.0, 1.9, 2.0)
     neck_x = 0.06 * np.sin(looks.turn)
     neck = rounded_box(view.u - neck_x, view.v - 1.0, 0.55 * people.jaw_width, 0.6, 0.1)
-    view.paint(people.skin * np.float32(0.92), neck, part="skin")
+    view.paint(people.skin * 0.92, neck, part="skin")
     view.shade(1 - 0.3 * spot(view.u - neck_x, 0.8 * (view.v - people.chin), 0.55), neck)
     shoulders = ellipse(view.u, view.v - 2.08, 1.32, 1.0)
     opening = np.select(
@@ -133,11 +133,11 @@ def _body(upright: Canvas, people: People, looks: Looks) -> None:
         [ellipse(view.u, view.v - 1.1, 0.42, 0.2), np.abs(view.u) * 0.8 + (view.v - 1.5) * 0.5],
         ellipse(view.u, view.v - 1.04, 0.36, 0.14),
     )
-    view.paint(people.skin * np.float32(0.95), np.maximum(shoulders, opening), part="skin")
+    view.paint(people.skin * 0.95, np.maximum(shoulders, opening), part="skin")
     dressed = np.maximum(shoulders, -opening)
     view.paint(looks.clothes, dressed, part="clothes")
     edge = np.maximum(np.abs(opening - 0.05) - 0.018, shoulders)
-    view.paint(looks.clothes * np.float32(0.75), edge)
+    view.paint(looks.clothes * 0.75, edge)
     view.shade(1 + 0.12 * looks.light_x * view.u - 0.1 * (view.v - 1.3), dressed)
 
 
@@ -148,9 +148,9 @@ def _head(canvas: Canvas, people: People, looks: Looks) -> None:
         x = side * people.head_width * 0.97 - 0.12 * turn
         view = canvas.around(x, 0.05, 0.3)
         ear = ellipse(view.u - x, view.v - 0.05, 0.11 * people.ear_size, 0.2 * people.ear_size)
-        view.paint(people.skin * np.float32(0.93), ear, part="skin")
+        view.paint(people.skin * 0.93, ear, part="skin")
         inner = ellipse(view.u - x, view.v - 0.05, 0.05 * people.ear_size, 0.12 * people.ear_size)
-        view.paint(people.skin * np.float32(0.76), inner)
+        view.paint(people.skin * 0.76, inner)
     view = canvas.around(0.0, 0.0, 1.25)
     contour = geometry.head(people, looks, view.u, view.v)
     view.paint(people.skin, contour, part="skin")
@@ -162,7 +162,7 @@ def _head(canvas: Canvas, people: People, looks: Looks) -> None:
         near = canvas.around(cheek.x, cheek.y, 0.24)
         blush = spot((near.u - cheek.x) / cheek.stretch, near.v - cheek.y, 0.24) * people.blush
         for plane, factor in zip(near.image, (1.0, 0.72, 0.76), strict=True):
-            plane *= 1 + (np.float32(factor) - 1) * blush * (near.part == PARTS.index("skin"))
+            plane *= 1 + (factor - 1) * blush * (near.part == PARTS.index("skin"))
 
 
 def _nose(canvas: Canvas, people: People, looks: Looks) -> None:
@@ -176,15 +176,15 @@ def _nose(canvas: Canvas, people: People, looks: Looks) -> None:
     flank = lens(
         view.v - (root.y + tip.y) / 2, side * (view.u - ridge), (tip.y - root.y) * 0.62, 0.0 * width, 0.55 * width
     )
-    view.paint(people.skin * np.float32(0.80), flank, opacity=0.55)
+    view.paint(people.skin * 0.80, flank, opacity=0.55)
     x, y = view.u - tip.x, view.v - tip.y
     ball = ellipse(x, y - 0.01, width, 0.075)
-    view.paint(people.skin * np.float32(0.84), np.maximum(ball, -(y - 0.01)), opacity=0.75)
-    view.paint(people.skin * np.float32(1.0), ellipse(x, y + 0.01, 0.55 * width, 0.06))
+    view.paint(people.skin * 0.84, np.maximum(ball, -(y - 0.01)), opacity=0.75)
+    view.paint(people.skin, ellipse(x, y + 0.01, 0.55 * width, 0.06))
     for edge in (LEFT, RIGHT):
         nostril = ellipse(x - edge * 0.48 * width, y - 0.045, 0.24 * width, 0.022)
-        view.paint(people.skin * np.float32(0.42), nostril, opacity=0.85)
-    gleam = spot((x + 0.2 * side * width) / width, (y + 0.03) / 0.07, np.float32(0.7))
+        view.paint(people.skin * 0.42, nostril, opacity=0.85)
+    gleam = spot((x + 0.2 * side * width) / width, (y + 0.03) / 0.07, 0.7)
     view.image[...] += (255 - view.image) * (0.28 * gleam)
 
 
@@ -198,7 +198,7 @@ def _beard(canvas: Canvas, people: People, looks: Looks) -> None:
     full = np.maximum(outline - 0.05, 0.62 * (0.02 - 0.72 * rise - y))
     chin = ellipse(x, y - 0.36, 0.26 * part.stretch, 0.26)
     distance = np.where(people.beard == BEARDS.index("full"), full, np.maximum(chin, outline - 0.05))
-    view.paint(people.hair * np.float32(0.85), distance, opacity=0.94, part="beard")
+    view.paint(people.hair * 0.85, distance, opacity=0.94, part="beard")
     view.shade(1 + 0.05 * wave(7 * view.u) - 0.12 * np.clip(y, 0, 1), distance)
 
 
@@ -207,7 +207,7 @@ def _moustache(canvas: Canvas, people: People, looks: Looks) -> None:
     y = part.y - mouth.up - 0.045
     view = canvas.around(part.x, y, 0.42)
     shape = lens(view.u - part.x, view.v - y, 1.02 * mouth.width, 0.055, 0.035, 0.07 + mouth.bend)
-    view.paint(people.hair * np.float32(0.85), shape, part="beard")
+    view.paint(people.hair * 0.85, shape, part="beard")
 
 
 def _mouth(canvas: Canvas, people: People, looks: Looks) -> None:
@@ -218,14 +218,14 @@ def _mouth(canvas: Canvas, people: People, looks: Looks) -> None:
     lips = lens(x, y, m.width, m.up, m.down, m.bend)
     view.paint(people.lips, lips, part="mouth")
     view.shade(1 - np.float32(0.14) * (y < m.bend * (x / m.width) ** 2), lips)
-    inside = lens(x, y, m.inner_width, m.inner_up, m.inner_down, m.bend * 0.86**2)
+    inside = lens(x, y, m.inner_width, m.inner_up, m.inner_down, INNER**2 * m.bend)
     view.paint((64.0, 20.0, 26.0), inside)
     opened = np.clip(looks.open * 4, 0, 1)
     tongue = ellipse(x, y - 0.9 * m.inner_down, 0.55 * m.inner_width, 0.45 * m.inner_down)
     view.paint((196.0, 84.0, 88.0), np.maximum(inside, tongue), opacity=opened)
     teeth = lens(x, y, 0.84 * m.inner_width, 0.95 * m.inner_up, 0.02 + 0.0 * m.up, m.bend * 0.72**2)
     view.paint((246.0, 243.0, 236.0), np.maximum(inside + 0.006, teeth), opacity=opened)
-    below = spot(x / 0.2, (y - m.down - 0.05) / 0.05, np.float32(1.0)) * (view.part == PARTS.index("skin"))
+    below = spot(x / 0.2, (y - m.down - 0.05) / 0.05, 1.0) * (view.part == PARTS.index("skin"))
     view.image[...] *= 1 - 0.16 * below
 
 
@@ -236,14 +236,14 @@ def _eye(canvas: Canvas, people: People, looks: Looks, side: float) -> None:
     view = canvas.around(part.x, part.y, 0.26)
     x, y = view.u - part.x, view.v - part.y
     socket = lens(x, y + 0.02, 1.12 * width, up + 0.075, 0 * up, 0.0, slant)
-    view.paint(people.skin * np.float32(0.82), socket, opacity=0.55)
+    view.paint(people.skin * 0.82, socket, opacity=0.55)
     white = lens(x, y, *shape)
     view.paint((250.0, 249.0, 247.0), white, part="eyes")
-    radius = np.float32(0.092)
+    radius = 0.092
     across = 0.3 * (looks.gaze_x + 0.9 * np.sin(looks.turn)) * width
     level = -0.012 + 0.03 * looks.gaze_y
     iris = ellipse(x - across, y - level, radius * np.maximum(part.stretch, 0.8), radius)
-    view.paint(people.iris * np.float32(0.62), np.maximum(white, iris))
+    view.paint(people.iris * 0.62, np.maximum(white, iris))
     view.paint(people.iris, np.maximum(white, iris + 0.018))
     pupil = ellipse(x - across, y - level, 0.044, 0.044)
     view.paint((16.0, 14.0, 18.0), np.maximum(white, pupil))
@@ -259,14 +259,14 @@ def _brow(canvas: Canvas, people: People, looks: Looks, side: float) -> None:
     part, shape = geometry.brow(people, looks, side)
     view = canvas.around(part.x, part.y, 0.3)
     distance = lens(view.u - part.x, view.v - part.y, *shape)
-    view.paint(people.hair * np.float32(0.72), distance, part="brows")
+    view.paint(people.hair * 0.72, distance, part="brows")
 
 
 def _bun(canvas: Canvas, people: People, looks: Looks) -> None:
     x = -0.25 * np.sin(looks.turn)
     view = canvas.around(x, -1.2, 0.4)
     distance = ellipse(view.u - x, view.v + 1.2, 0.34, 0.29)
-    view.paint(people.hair * np.float32(0.9), distance, part="hair")
+    view.paint(people.hair * 0.9, distance, part="hair")
     view.shade(1 + 0.1 * wave(3 * view.u + 6 * view.v), distance)
 
 
@@ -281,7 +281,7 @@ def _hair(canvas: Canvas, people: People, looks: Looks) -> None:
 
     view = canvas.around(0.0, -0.25, 1.35)
     u, v = view.u, view.v
-    centre = np.float32(-0.1)
+    centre = -0.1
     outer = ellipse(u + 0.08 * turn, v - centre, outer_x * people.head_width, centre - top)
     bumps = curly * np.float32(0.05)
     outer = outer - bumps * wave(2.6 * u + 0.4 * people.hair_part) * wave(2.6 * v)
@@ -296,7 +296,7 @@ def _hair(canvas: Canvas, people: People, looks: Looks) -> None:
     distance = np.maximum(np.maximum(outer, -face), v - ends)
     view.paint(people.hair, distance, part="hair")
     flow = 9 * (u - 0.3 * shift * people.hair_part) / (v + 2.4)
-    gloss = spot(0.35 * (u + 0.25 * looks.light_x), (v + 0.86), np.float32(0.28))
+    gloss = spot(0.35 * (u + 0.25 * looks.light_x), (v + 0.86), 0.28)
     view.shade(1 + 0.1 * wave(flow) + 0.3 * gloss - 0.12 * np.clip(v + 0.4, 0, 1), distance)
 
 
@@ -305,7 +305,7 @@ def _glasses(canvas: Canvas, people: People, looks: Looks) -> None:
     eyes = [geometry.eye(people, looks, side)[0] for side in (LEFT, RIGHT)]
     y = (eyes[0].y + eyes[1].y) / 2 + 0.02
     view = canvas.around((eyes[0].x + eyes[1].x) / 2, y, 1.1)
-    half, line = np.float32(0.245), np.float32(0.024)
+    half, line = 0.245, 0.024
     corner = half * (0.45 + 0.45 * looks.round_glasses)
     for side, eye in zip((LEFT, RIGHT), eyes, strict=True):
         rx, ry = half * eye.stretch, half * (0.8 + 0.12 * looks.round_glasses)
@@ -341,9 +341,9 @@ def _hat(canvas: Canvas, people: People, looks: Looks) -> None:
     view.paint(looks.hat_colour, shape, part="hat")
     view.shade(1 + 0.14 * looks.light_x * u + 0.07 * beanie * wave(5 * u), shape)
     band = np.maximum(shape - 0.025, rim - 0.17 + arch - v)
-    view.paint(looks.hat_colour * np.float32(0.62), band, opacity=(beanie | brimmed).astype(np.float32))
+    view.paint(looks.hat_colour * 0.62, band, opacity=(beanie | brimmed).astype(np.float32))
     view.part[(band < 0) & (beanie | brimmed)] = PARTS.index("hat")
     visor = lens(u - 0.55 * turn, v - rim - 0.02, 1.0 * width, 0.09, 0.16, 0.07)
     brim = lens(u, v - rim, 1.75 * width, 0.09, 0.10, 0.05)
     front = np.select([cap, brimmed], [visor, brim], np.float32(9))
-    view.paint(looks.hat_colour * np.float32(0.8), front, part="hat")
+    view.paint(looks.hat_colour * 0.8, front, part="hat")

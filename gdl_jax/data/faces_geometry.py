@@ -24,7 +24,11 @@ LOWER_LID = 0.6
 LIP_REST = 0.012
 """Half the height of the dark line between closed lips."""
 
+INNER = 0.86
+"""Width of the opening of the mouth, of that of the lips; both bend along the same parabola."""
+
 LEFT, RIGHT = -1.0, 1.0
+UPPER, LOWER = -1.0, 1.0
 
 BISECTIONS = 30
 
@@ -68,7 +72,7 @@ def lens(
 def lens_point(
     t: float, side: float, width: Numbers, up: Numbers, down: Numbers, bend: Numbers | float, slant: Numbers | float
 ) -> tuple[Numbers, Numbers]:
-    """A point of the contour of `lens`: t from -1 (left corner) to 1, on the upper side for -1, the lower for 1."""
+    """A point of the contour of `lens`: t from -1 (left corner) to 1, on the side `UPPER` or `LOWER`."""
     reach = np.where(side < 0, -up, down) * (1 - t * t)
     return t * width, reach + bend * t * t + slant * t
 
@@ -165,7 +169,7 @@ def mouth(people: People, looks: Looks) -> tuple[Part, Mouth]:
         width=width,
         up=up + lips,
         down=down + 1.25 * lips,
-        inner_width=0.86 * width,
+        inner_width=INNER * width,
         inner_up=up,
         inner_down=down,
         bend=-0.085 * looks.smile,
@@ -184,23 +188,24 @@ def landmarks(people: People, looks: Looks) -> Float[np.ndarray, "n 68 2"]:
     found = _jaw(people, looks)
     for side in (LEFT, RIGHT):
         part, (width, up, _, bend, slant) = brow(people, looks, side)
-        found += [_at(part, *lens_point(t, -1, width, 0 * up, 0 * up, bend, slant)) for t in (-1, -0.5, 0, 0.5, 1)]
+        line = 0.0 * up
+        found += [_at(part, *lens_point(t, UPPER, width, line, line, bend, slant)) for t in (-1.0, -0.5, 0.0, 0.5, 1.0)]
     root, tip = nose(people, looks)
-    found += [(root.x + f * (tip.x - root.x), root.y + f * (tip.y - root.y)) for f in (0, 1 / 3, 2 / 3, 1)]
+    found += [(root.x + f * (tip.x - root.x), root.y + f * (tip.y - root.y)) for f in (0.0, 1 / 3, 2 / 3, 1.0)]
     found += [
-        _at(tip, t * people.nose_width * tip.stretch, 0.05 + 0.03 * (1 - t * t) + 0 * tip.x)
-        for t in (-0.8, -0.4, 0, 0.4, 0.8)
+        _at(tip, t * people.nose_width * tip.stretch, 0.05 + 0.03 * (1 - t * t) + 0.0 * tip.x)
+        for t in (-0.8, -0.4, 0.0, 0.4, 0.8)
     ]
     for side in (LEFT, RIGHT):
         part, shape = eye(people, looks, side)
-        ring = ((-1, -1), (-0.35, -1), (0.35, -1), (1, -1), (0.35, 1), (-0.35, 1))
-        found += [_at(part, *lens_point(t, lid, *shape)) for t, lid in ring]
+        upper, lower = [(t, UPPER) for t in (-1.0, -0.35, 0.35, 1.0)], [(t, LOWER) for t in (0.35, -0.35)]
+        found += [_at(part, *lens_point(t, lid, *shape)) for t, lid in upper + lower]
     part, m = mouth(people, looks)
-    outer = [(t / 3, -1) for t in range(-3, 4)] + [(t / 3, 1) for t in range(2, -3, -1)]
-    found += [_at(part, *lens_point(t, lip, m.width, m.up, m.down, m.bend, 0.0)) for t, lip in outer]
-    inner = [(t / 2, -1) for t in range(-2, 3)] + [(t / 2, 1) for t in range(1, -2, -1)]
-    bend = m.bend * 0.86**2
-    found += [_at(part, *lens_point(t, lip, m.inner_width, m.inner_up, m.inner_down, bend, 0.0)) for t, lip in inner]
+    upper, lower = [(t / 3, UPPER) for t in range(-3, 4)], [(t / 3, LOWER) for t in range(2, -3, -1)]
+    found += [_at(part, *lens_point(t, lip, m.width, m.up, m.down, m.bend, 0.0)) for t, lip in upper + lower]
+    upper, lower = [(t / 2, UPPER) for t in range(-2, 3)], [(t / 2, LOWER) for t in range(1, -2, -1)]
+    inner = (m.inner_width, m.inner_up, m.inner_down, INNER**2 * m.bend, 0.0)
+    found += [_at(part, *lens_point(t, lip, *inner)) for t, lip in upper + lower]
     x, y = (np.stack(values, axis=-1) for values in zip(*found, strict=True))
     return to_image(looks, x, y)
 

@@ -62,10 +62,11 @@ ATTRIBUTES = (
 
 PERSON_STREAM, LOOK_STREAM = 11, 12
 
-Numbers = Float[np.ndarray, " n"]
-Choices = Int[np.ndarray, " n"]
-Flags = Bool[np.ndarray, " n"]
-Colours = Float[np.ndarray, "n 3"]
+# While faces are painted, the traits have axes of length 1 in the places of rows and columns.
+Numbers = Float[np.ndarray, "n *ones"]
+Choices = Int[np.ndarray, "n *ones"]
+Flags = Bool[np.ndarray, "n *ones"]
+Colours = Float[np.ndarray, "n 3 *ones"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,7 +171,7 @@ class _Draws:
 def draw_people(seed: int, persons: Int[np.ndarray, " n"]) -> People:
     """The persons with these numbers; each depends on (seed, number) alone."""
     draw = _Draws(seed, persons, PERSON_STREAM)
-    skin = _along(SKIN_TONES, draw.between(0, 1))
+    skin = _along(SKIN_TONES, draw.between(0.0, 1.0))
     hair_colour = draw.choice(len(HAIR_COLOURS))
     jitter = 1 + draw.bell(0.05)[:, None]
     lipstick = draw.chance(0.25)
@@ -179,7 +180,7 @@ def draw_people(seed: int, persons: Int[np.ndarray, " n"]) -> People:
     return People(
         skin=skin,
         lips=np.where(lipstick[:, None], rouge, bare),
-        blush=draw.between(0, 0.45),
+        blush=draw.between(0.0, 0.45),
         head_width=draw.between(0.70, 0.82),
         jaw_width=draw.between(0.50, 0.66),
         chin=draw.between(0.94, 1.06),
@@ -224,19 +225,19 @@ def draw_looks(seed: int, indices: Int[np.ndarray, " n"]) -> Looks:
         gaze_x=draw.bell(0.35),
         gaze_y=draw.bell(0.15),
         eyeglasses=draw.chance(0.25),
-        round_glasses=draw.between(0, 1),
+        round_glasses=draw.between(0.0, 1.0),
         frame=np.array([[30.0, 28, 32], [110, 60, 36], [160, 40, 48], [40, 70, 130]])[draw.choice(4)],
         hat=draw.weighted((0.8, 0.07, 0.07, 0.06)),
         hat_colour=draw.colour((0.35, 0.8), (0.35, 0.85)),
         clothes=draw.colour((0.1, 0.7), (0.3, 0.95)),
         collar=draw.choice(3),
-        light_x=draw.between(-1, 1),
+        light_x=draw.between(-1.0, 1.0),
         light=draw.between(0.88, 1.08),
         warmth=draw.bell(0.025),
         background=draw.colour((0.1, 0.5), (0.5, 0.98)),
         background_end=draw.colour((0.1, 0.5), (0.35, 0.9)),
         background_kind=draw.choice(4),
-        background_turn=draw.between(0, 2 * np.pi),
+        background_turn=draw.between(0.0, 2 * np.pi),
     )
 
 
