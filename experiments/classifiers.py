@@ -155,8 +155,8 @@ class ImageClassifier(Experiment):
 
     steps: int = 400
     architecture: Architecture = "cnn"
-    """mlp and cnn with batch norm and dropout, resnet of He et al. 2016, two_blocks as a small one; the others are those
-    of the texts, which their presets train as the texts do."""
+    """mlp and cnn have batch norm and dropout, resnet is that of He et al. 2016, two_blocks a small one; the others are
+    the texts', which presets of the same names train as the texts do."""
     width: int = 16
     """Channels of the first convolution of cnn and resnet, a sixteenth of the units of mlp; the other widths are
     multiples of it. The other networks have their own."""
