@@ -314,7 +314,7 @@ class FaceVAE(ConvVAE):
         """See `Experiment`."""
         celeb_a = DataSettings(name="celeb_a", size=128)
         return {
-            "smoke": cls(**SMOKE, data=DataSettings(name="shapes", size=16, num_examples=64), latent_size=8),
+            "smoke": cls(**SMOKE, data=DataSettings(name="faces", size=16, num_examples=64), latent_size=8),
             "paper": cls(data=celeb_a, steps=25_000),
             "foster": cls(data=celeb_a, architecture="foster_faces", likelihood="squared_error", steps=25_000),
         }
@@ -391,7 +391,7 @@ class DeepFeatureVAE(Experiment):
         celeb_a |= {"features": "vgg19.npz", "feature_weight": 0.5}
         return {
             "smoke": cls(
-                **SMOKE, data=DataSettings(name="shapes", size=16, num_examples=64), architecture="jiang", latent_size=8
+                **SMOKE, data=DataSettings(name="faces", size=16, num_examples=64), architecture="jiang", latent_size=8
             ),
             "paper": cls(**celeb_a),
             "paper_345": cls(vgg_layers=("relu3_1", "relu4_1", "relu5_1"), **celeb_a),

@@ -46,6 +46,7 @@ def open_feature_network(
         return FeatureNetwork(
             partial(cnn_maps, RANDOM, (0.0, 1.0)),
             lambda: RANDOM.init(jax.random.key(0), jnp.zeros((1, *data.image_shape)), train=False),
+            "convolutions with random weights",
         )
     path = Path(features)
     size = data.image_shape[0]
@@ -58,7 +59,7 @@ def open_feature_network(
     if not path.is_dir() and not _is_export(path):
         weights, loaded = load_vgg19(path, vgg_layers)
         network = VGG19(vgg_layers, weights)
-        return FeatureNetwork(network.apply, lambda: loaded)
+        return FeatureNetwork(network.apply, lambda: loaded, f"VGG-19 of {path.name}, {', '.join(vgg_layers)}")
     model, shape, loaded = _classifier(path)
     if not isinstance(model, Classifier) or not isinstance(model.network, CNN):
         raise UsageError(f"{path} is no run of a convolutional classifier; make one with `{first}`, then `{then}`.")
@@ -67,7 +68,8 @@ def open_feature_network(
             f"The classifier of {path} sees images of {'x'.join(map(str, shape))}, and these are "
             f"{'x'.join(map(str, data.image_shape))}; train another with `{first}`, then `{then}`."
         )
-    return FeatureNetwork(partial(cnn_maps, model.network, model.image_range), lambda: loaded)
+    maps = partial(cnn_maps, model.network, model.image_range)
+    return FeatureNetwork(maps, lambda: loaded, f"blocks of the classifier {path.name}")
 
 
 def cnn_maps(network: CNN, image_range: tuple[float, float], variables: dict[str, Any], images: Array) -> FeatureMaps:

@@ -26,10 +26,12 @@ class FeatureNetwork:
     Attributes:
         apply: (variables, images in [0, 1]) -> one map per layer.
         load: gives the variables, {"params": ..., other collections}.
+        description: what it is, for the protocol of measures.
     """
 
     apply: Callable[[dict[str, Any], Array], FeatureMaps]
     load: Callable[[], dict[str, Any]]
+    description: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,8 +87,10 @@ class DFCVAE(VAE):
 
     def protocol(self) -> dict[str, str]:
         """How `evaluate` measures, under the name of each measure."""
+        weights = f"{self.feature_weight:g} times the feature error, {self.kl_weight:g} times the KL in nats"
         return {
-            "objective": f"{self.feature_weight:g} times the feature error, {self.kl_weight:g} times the KL in nats"
+            "objective": weights,
+            "feature_error": f"features: {self.features.description}",
         }
 
     def log_prob(self, state: TrainState, images: Images, key: Key[Array, ""], num_samples: int) -> Array:

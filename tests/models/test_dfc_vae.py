@@ -33,7 +33,7 @@ class Maps(nn.Module):
 
 
 NETWORK = Maps()
-FEATURES = FeatureNetwork(NETWORK.apply, lambda: NETWORK.init(jax.random.key(5), jnp.zeros((1, *SHAPE))))
+FEATURES = FeatureNetwork(NETWORK.apply, lambda: NETWORK.init(jax.random.key(5), jnp.zeros((1, *SHAPE))), "two maps")
 
 
 def model_of(**settings) -> DFCVAE:
@@ -83,7 +83,10 @@ def test_measures():
     wanted = feature_perceptual_loss(NETWORK.apply(variables, decoded), NETWORK.apply(variables, x))
     np.testing.assert_allclose(found["feature_error"], wanted, rtol=1e-4)
     np.testing.assert_allclose(found["objective"], 20 * wanted + 3 * found["kl"], rtol=1e-4)
-    assert model.protocol() == {"objective": "20 times the feature error, 3 times the KL in nats"}
+    assert model.protocol() == {
+        "objective": "20 times the feature error, 3 times the KL in nats",
+        "feature_error": "features: two maps",
+    }
     np.testing.assert_allclose(found["mse"], np.square(decoded - x).mean((1, 2, 3)), rtol=1e-4)
 
 
