@@ -17,6 +17,8 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from gdl_jax.layers import winograd
+from gdl_jax.layers.blocks import Pads, padded, shifts, split, to_batch, to_depth
 from gdl_jax.layers.geometry import Geometry, layout
 
 FEW_OUT = 32
@@ -28,7 +30,8 @@ FEW_COLUMNS = 144
 FEW_IN = 8
 """Input channels of which patches are gathered explicitly for the kernel's gradient."""
 
-Pads = Sequence[tuple[int, int]]
+SAVED, SAVED_IN_KERNEL = 20, 50
+"""Products that `winograd` has to save for every number that it writes, in a convolution and in a kernel gradient."""
 
 
 def conv(
@@ -47,7 +50,7 @@ def conv(
         return (_patches(g, x) @ k.reshape(-1, k.shape[-1])).reshape(len(x), *g.output_size, -1)
     if g.is_plain:
         return _plain(g.padding, x, k)
-    if g.is_dense and x.shape[-1] <= 4:
+    if g.is_dense and (x.shape[-1] <= 4 or winograd.saves(g, x, k.shape[-1], SAVED)):
         return _space_to_depth(g, x, k)
     return _lax_conv(g.padding, x, k, g.strides, g.dilation)
 
@@ -78,7 +81,7 @@ def kernel_gradient(
 ) -> Float[Array, "*kernel in_per_group out"]:
     """See `lowering.kernel_gradient`."""
     if _is_depthwise(g, (x.shape[-1] // g.groups, y.shape[-1])):
-        parts = _shifts(g.padding, g.strides, g.dilation, g.kernel, x)
+        parts = shifts(g.padding, g.strides, g.dilation, g.kernel, x)
         # A product with ones, since XLA's sum over rows runs down the columns one by one.
         ones = jnp.ones((1, y.size // y.shape[-1]), y.dtype)
         return jnp.stack([ones @ (part * y).reshape(-1, y.shape[-1]) for part in parts]).reshape(*g.kernel, 1, -1)
@@ -87,7 +90,7 @@ def kernel_gradient(
     if _is_dilated(g) and x.shape[-1] > FEW_IN:
         plain, parts = _interleaved(g, x)
         grown = [(0, b * d - m) for b, d, m in zip(plain.output_size, g.dilation, g.output_size, strict=True)]
-        return kernel_gradient(plain, parts, _to_batch(_padded(y, grown), g.dilation))
+        return kernel_gradient(plain, parts, to_batch(padded(y, grown), g.dilation))
     if g.is_plain and y.shape[-1] < x.shape[-1] and y.shape[-1] <= FEW_OUT:
         # Of y with x as kernel, which gives the taps in reverse order.
         reverse = tuple((a - 1 - before, a - 1 - after) for a, (before, after) in zip(g.kernel, g.padding, strict=True))
@@ -97,6 +100,10 @@ def kernel_gradient(
     if _is_disjoint(g):
         windows = _windows(g, x)
         return (windows.reshape(-1, windows.shape[-1]).T @ y.reshape(-1, y.shape[-1])).reshape(shape)
+    if winograd.saves(g, x, y.shape[-1], SAVED_IN_KERNEL):
+        taps, blocks = _blocks(g, x)
+        slopes = winograd.kernel_gradient([(0, 0)] * len(taps), blocks, y, taps)
+        return _from_blocks(g, slopes)
     if g.is_dense and x.shape[-1] <= FEW_IN:
         return (_patches(g, x).T @ y.reshape(-1, y.shape[-1])).reshape(shape)
     # A convolution with the channels as batch, and the batch as channels.
@@ -128,7 +135,7 @@ def _lax_conv(
     extent = [(a - 1) * d + 1 for a, d in zip(k.shape, dilation, strict=False)]
     if min(map(min, padding)) < 0 or any(e > n for e, n in zip(extent, x.shape[1:-1], strict=True)):
         # The barrier keeps XLA from making the two one again.
-        x, padding = lax.optimization_barrier(_padded(x, padding)), [(0, 0)] * len(ones)
+        x, padding = lax.optimization_barrier(padded(x, padding)), [(0, 0)] * len(ones)
     return lax.conv_general_dilated(
         x,
         k,
@@ -140,6 +147,11 @@ def _lax_conv(
     )
 
 
+def _plain_geometry(padding: Pads, x: Array, kernel: Sequence[int]) -> Geometry:
+    ones = (1,) * len(kernel)
+    return Geometry(x.shape[1:-1], tuple(kernel), ones, tuple(padding), ones)
+
+
 def _plain(
     padding: Pads, x: Float[Array, "batch *size in"], k: Float[Array, "*kernel in out"]
 ) -> Float[Array, "batch *output out"]:
@@ -148,6 +160,8 @@ def _plain(
     Of all taps, or of those in a column: the same arithmetic in a wider matrix product.
     """
     *kernel, inputs, outputs = k.shape
+    if winograd.saves(_plain_geometry(padding, x, kernel), x, outputs, SAVED):
+        return winograd.conv(padding, x, k)
     if math.prod(kernel) * outputs <= FEW_COLUMNS:
         folded = len(kernel)
     elif len(kernel) > 1 and outputs <= FEW_OUT:
@@ -177,8 +191,8 @@ def _windows(g: Geometry, x: Float[Array, "batch *size in"]) -> Float[Array, "ba
     """What every output sees."""
     rank, block = len(g.size), _steps(g)
     axes = zip(g.size, g.padding, g.output_size, block, strict=True)
-    x = _padded(x, [(before, m * b - n - before) for n, (before, _), m, b in axes])
-    x = x.reshape(len(x), *_split(x, block), x.shape[-1])
+    x = padded(x, [(before, m * b - n - before) for n, (before, _), m, b in axes])
+    x = x.reshape(len(x), *split(x, block), x.shape[-1])
     for i, a in enumerate(g.kernel):
         x = lax.slice_in_dim(x, 0, a, axis=2 * i + 2)
     x = x.transpose(0, *range(1, 2 * rank, 2), *range(2, 2 * rank + 1, 2), 2 * rank + 1)
@@ -191,9 +205,9 @@ def _from_windows(g: Geometry, z: Float[Array, "batch *output seen"]) -> Float[A
     x = z.reshape(len(z), *g.output_size, *g.kernel, -1)
     x = x.transpose(0, *(axis for i in range(rank) for axis in (1 + i, 1 + rank + i)), 1 + 2 * rank)
     grown = [pair for a, b in zip(g.kernel, block, strict=True) for pair in ((0, 0), (0, b - a))]
-    x = _padded(x, grown).reshape(len(z), *(m * b for m, b in zip(g.output_size, block, strict=True)), -1)
+    x = padded(x, grown).reshape(len(z), *(m * b for m, b in zip(g.output_size, block, strict=True)), -1)
     axes = zip(g.size, g.padding, x.shape[1:-1], strict=True)
-    return _padded(x, [(-before, n + before - m) for n, (before, _), m in axes])
+    return padded(x, [(-before, n + before - m) for n, (before, _), m in axes])
 
 
 def _steps(g: Geometry) -> list[int]:
@@ -205,13 +219,30 @@ def _space_to_depth(
     g: Geometry, x: Float[Array, "batch *size in"], k: Float[Array, "*kernel in out"]
 ) -> Float[Array, "batch *output out"]:
     """A convolution of stride one over blocks of pixels, whose channels stand side by side."""
-    taps, k = _whole_blocks(g, k)
+    taps, blocks = _blocks(g, x)
+    _, k = _whole_blocks(g, k)
+    *space, inputs, outputs = k.shape
+    k = to_depth(k.reshape(1, *space, inputs * outputs), g.strides).reshape(*taps, -1, outputs)
+    return _plain([(0, 0)] * len(taps), blocks, k)
+
+
+def _blocks(g: Geometry, x: Float[Array, "batch *size in"]) -> tuple[list[int], Float[Array, "batch *blocks depth"]]:
+    """Taps of the convolution of `_space_to_depth`, and the image that it sees."""
+    taps = [-(-a // s) for a, s in zip(g.kernel, g.strides, strict=True)]
     blocks = [m - 1 + t for m, t in zip(g.output_size, taps, strict=True)]
     sizes = zip(g.size, g.strides, g.padding, blocks, strict=True)
-    x = _padded(x, [(before, b * s - n - before) for n, s, (before, _), b in sizes])
-    *space, inputs, outputs = k.shape
-    k = _to_depth(k.reshape(1, *space, inputs * outputs), g.strides).reshape(*taps, -1, outputs)
-    return _lax_conv([(0, 0)] * len(taps), _to_depth(x, g.strides), k)
+    x = padded(x, [(before, b * s - n - before) for n, s, (before, _), b in sizes])
+    return taps, to_depth(x, g.strides)
+
+
+def _from_blocks(g: Geometry, k: Float[Array, "*taps depth out"]) -> Float[Array, "*kernel in out"]:
+    """The kernel of a convolution from that of `_space_to_depth`."""
+    rank = len(g.kernel)
+    *taps, _, outputs = k.shape
+    k = k.reshape(*taps, *g.strides, -1, outputs)
+    k = k.transpose(*(axis for i in range(rank) for axis in (i, rank + i)), 2 * rank, 2 * rank + 1)
+    k = k.reshape(*(t * s for t, s in zip(taps, g.strides, strict=True)), -1, outputs)
+    return lax.slice(k, (0,) * k.ndim, (*g.kernel, *k.shape[-2:]))
 
 
 def _subpixel(
@@ -271,7 +302,7 @@ def _phase_padding(g: Geometry, taps: Sequence[int]) -> Pads:
 
 
 def _from_depth(g: Geometry, blocks: Float[Array, "batch *blocks depth"]) -> Float[Array, "batch *size in"]:
-    """The inverse of `_to_depth`, without what lies outside the image."""
+    """The inverse of `to_depth`, without what lies outside the image."""
     rank, size = len(g.size), blocks.shape[1:-1]
     x = blocks.reshape(len(blocks), *size, *g.strides, -1)
     x = x.transpose(0, *(axis for i in range(rank) for axis in (1 + i, 1 + rank + i)), 1 + 2 * rank)
@@ -279,14 +310,6 @@ def _from_depth(g: Geometry, blocks: Float[Array, "batch *blocks depth"]) -> Flo
     ranges = zip(g.padding, _phase_range(g), g.strides, strict=True)
     starts = [before - first * s for (before, _), (first, _), s in ranges]
     return lax.slice(x, (0, *starts, 0), (len(x), *(a + n for a, n in zip(starts, g.size, strict=True)), x.shape[-1]))
-
-
-def _to_depth(x: Float[Array, "batch *size in"], block: Sequence[int]) -> Float[Array, "batch *blocks depth"]:
-    """The pixels of a block as channels."""
-    rank = len(block)
-    x = x.reshape(len(x), *_split(x, block), x.shape[-1])
-    x = x.transpose(0, *range(1, 2 * rank, 2), *range(2, 2 * rank + 1, 2), 2 * rank + 1)
-    return x.reshape(*x.shape[: 1 + rank], -1)
 
 
 # Dilation and groups --------------------------------------------------------------------------------------------------
@@ -314,17 +337,9 @@ def _interleaved(g: Geometry, x: Float[Array, "batch *size in"]) -> tuple[Geomet
     """The images of `_undilated`, padded, and the geometry of their convolution."""
     blocks = [a - 1 - (-m // d) for a, m, d in zip(g.kernel, g.output_size, g.dilation, strict=True)]
     sizes = zip(g.size, g.padding, blocks, g.dilation, strict=True)
-    x = _padded(x, [(before, b * d - n - before) for n, (before, _), b, d in sizes])
+    x = padded(x, [(before, b * d - n - before) for n, (before, _), b, d in sizes])
     ones = (1,) * len(blocks)
-    return Geometry(tuple(blocks), g.kernel, ones, ((0, 0),) * len(blocks), ones), _to_batch(x, g.dilation)
-
-
-def _to_batch(x: Float[Array, "batch *size in"], block: Sequence[int]) -> Float[Array, "parts *blocks in"]:
-    """The pixels of a block as images of their own."""
-    rank = len(block)
-    x = x.reshape(len(x), *_split(x, block), x.shape[-1])
-    x = x.transpose(0, *range(2, 2 * rank + 1, 2), *range(1, 2 * rank, 2), 2 * rank + 1)
-    return x.reshape(-1, *x.shape[rank + 1 :])
+    return Geometry(tuple(blocks), g.kernel, ones, ((0, 0),) * len(blocks), ones), to_batch(x, g.dilation)
 
 
 def _is_depthwise(g: Geometry, channels: tuple[int, ...]) -> bool:
@@ -336,7 +351,7 @@ def _depthwise(
     g: Geometry, x: Float[Array, "batch *size channels"], k: Float[Array, "*kernel 1 channels"]
 ) -> Float[Array, "batch *output channels"]:
     """Products and sums, pixel by pixel."""
-    parts = _shifts(g.padding, g.strides, g.dilation, g.kernel, x)
+    parts = shifts(g.padding, g.strides, g.dilation, g.kernel, x)
     total = jnp.zeros((), jnp.float32)
     for part, weight in zip(parts, k.astype(jnp.float32).reshape(-1, k.shape[-1]), strict=True):
         total = total + part.astype(jnp.float32) * weight.reshape((1,) * (x.ndim - 1) + (-1,))
@@ -349,39 +364,7 @@ def _by_group(function: Callable[[Geometry, Array, Array], Array], g: Geometry, 
     return jnp.concatenate([function(g._replace(groups=1), *pair) for pair in pairs], -1)
 
 
-# Pieces of arrays -----------------------------------------------------------------------------------------------------
-
-
-def _shifts(
-    padding: Pads, strides: Sequence[int], dilation: Sequence[int], kernel: Sequence[int], x: Array, first: int = 1
-) -> list[Array]:
-    """What every tap of a kernel sees of an image whose axes of space begin at `first`."""
-    rank = len(kernel)
-    x = _padded(x, padding, first)
-    lead, size, rest = x.shape[:first], x.shape[first : first + rank], x.shape[first + rank :]
-    spans = [(n - (a - 1) * d - 1) // s * s + 1 for n, a, s, d in zip(size, kernel, strides, dilation, strict=True)]
-    parts = []
-    for tap in itertools.product(*map(range, kernel)):
-        starts = [i * d for i, d in zip(tap, dilation, strict=True)]
-        ends = [a + n for a, n in zip(starts, spans, strict=True)]
-        steps = (*(1 for _ in lead), *strides, *(1 for _ in rest))
-        parts.append(lax.slice(x, (*(0 for _ in lead), *starts, *(0 for _ in rest)), (*lead, *ends, *rest), steps))
-    return parts
-
-
 def _patches(g: Geometry, x: Float[Array, "batch *size in"]) -> Float[Array, "rows seen"]:
     """What the taps see, a row for every pixel; in memory a tap is one piece, as which it is copied fast."""
-    parts = _shifts(g.padding, g.strides, g.dilation, g.kernel, jnp.moveaxis(x, -1, 0), first=2)
+    parts = shifts(g.padding, g.strides, g.dilation, g.kernel, jnp.moveaxis(x, -1, 0), first=2)
     return jnp.stack(parts).reshape(len(parts) * x.shape[-1], -1).T
-
-
-def _padded(x: Array, padding: Pads, first: int = 1) -> Array:
-    """Zeros around the image, or less of it where the padding is negative."""
-    config = [(a, b, 0) for a, b in padding]
-    none = [(0, 0, 0)]
-    return lax.pad(x, jnp.zeros((), x.dtype), none * first + config + none * (x.ndim - first - len(config)))
-
-
-def _split(x: Float[Array, "batch *size in"], block: Sequence[int]) -> list[int]:
-    """Every axis of space as two: blocks, and pixels of a block."""
-    return [part for n, b in zip(x.shape[1:-1], block, strict=True) for part in (n // b, b)]

@@ -48,10 +48,20 @@ GEOMETRIES = [
 CHANNELS = [(8, 4), (1, 5), (40, 36), (36, 3)]
 """(in, out): with these and (4, 8) every form of `cpu_lowering` is taken."""
 
+FOR_WINOGRAD = [
+    geometry((7, 6), (3, 3), (1, 1), ((1, 1), (1, 0))),
+    geometry((6, 5), (2, 3), (1, 1), ((1, 0), (0, 2))),
+    geometry((8, 6), (4, 4), (2, 2), ((1, 1), (1, 1))),
+    geometry((8, 7), (5, 5), (2, 2), ((1, 2), (2, 2))),
+    geometry((9,), (3,), (1,), ((1, 1),)),
+    geometry((4, 5, 4), (3, 2, 3), (1, 1, 1), ((1, 1), (0, 1), (1, 1))),
+]
+
 CASES = [(g, (4, 8)) for g in GEOMETRIES]
 CASES += [(g, CHANNELS[i % 4]) for i, g in enumerate(GEOMETRIES) if g.groups == 1]
 CASES += [(GEOMETRIES[i], channels) for i in (3, 4) for channels in CHANNELS]
 CASES += [(GEOMETRIES[15], (4, 4))]  # every channel for itself
+CASES += [(g, (90, 96)) for g in FOR_WINOGRAD]
 
 
 def entries(g: Geometry):
@@ -102,10 +112,15 @@ def test_the_three_functions_are_their_definitions(g, channels):
         np.testing.assert_allclose(found.astype(jnp.float32), exact, atol=0.02 * np.abs(exact).max() + 1e-6)
 
 
-@pytest.mark.parametrize("g", [g for g in GEOMETRIES if g.size != (3, 4)], ids=str)
-def test_derivatives_of_first_and_second_order_are_those_of_lax(g):
+@pytest.mark.parametrize(
+    ("g", "channels"),
+    [(g, (4, 8)) for g in GEOMETRIES if g.size != (3, 4)] + [(g, (90, 96)) for g in FOR_WINOGRAD[::2]],
+    ids=str,
+)
+def test_derivatives_of_first_and_second_order_are_those_of_lax(g, channels):
     # The geometry that is left out has lax's own gradient wrong on jaxlib 0.10.2: its padding is negative.
-    x, y, k = map(jnp.asarray, operands(g))
+    x, y, k = map(jnp.asarray, operands(g, *channels))
+    k /= np.sqrt(k.size / channels[1])
     numbers = {1: ("NHC", "HIO", "NHC"), 2: ("NHWC", "HWIO", "NHWC"), 3: ("NDHWC", "DHWIO", "NDHWC")}[len(g.size)]
 
     def plain(x, k):

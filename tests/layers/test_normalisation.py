@@ -61,7 +61,7 @@ def test_derivatives_of_first_and_second_order_do_not_depend_on_the_running_mean
         return (weights * jnp.tanh(layer.apply(variables, x, train=True, mutable=["batch_stats"])[0])).sum()
 
     def reference(x):
-        mean, variance = x.mean((0, 1, 2)), x.var((0, 1, 2))
+        mean, variance = x.mean((0, 1, 2), keepdims=True), x.var((0, 1, 2), keepdims=True)
         return (weights * jnp.tanh((x - mean) * (variance + 1e-5) ** -0.5)).sum()
 
     def squared_slope(f):
