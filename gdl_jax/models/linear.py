@@ -58,11 +58,12 @@ def logistic_newton(
         penalty: adds penalty |w|^2 / 2 to the loss; without it classes that a line parts have no finite solution.
         steps: of Newton's method.
     """
-
-    def loss(weights: Array) -> Array:
-        return logistic_loss(weights, design, labels) + 0.5 * penalty * jnp.square(weights).sum()
+    num, size = design.shape
 
     def step(weights: Array, _: None) -> tuple[Array, None]:
-        return weights - jnp.linalg.solve(jax.hessian(loss)(weights), jax.grad(loss)(weights)), None
+        chance = jax.nn.sigmoid(design @ weights)
+        gradient = design.T @ (chance - labels) / num + penalty * weights
+        curvature = (design.T * (chance * (1 - chance))[None]) @ design / num + penalty * jnp.eye(size)
+        return weights - jnp.linalg.solve(curvature, gradient), None
 
-    return jax.lax.scan(step, jnp.zeros(design.shape[1]), None, length=steps)[0]
+    return jax.lax.scan(step, jnp.zeros(size), None, length=steps)[0]

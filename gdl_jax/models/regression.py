@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
-from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key, PyTree
 
-from gdl_jax.layers.initializers import torch_uniform
 from gdl_jax.losses.shapes import check_same_shape
 from gdl_jax.steps.minimize import minimize
 
 
 class Regressor(nn.Module):
-    """Hidden Dense layers, each with an activation of its own, then one linear output.
+    """Hidden dense layers, each with an activation of its own, then one linear output.
 
     Kernels and biases start uniform in +-1 / sqrt(fan_in), PyTorch's default. (Biases that are not 0 matter here: they
-    spread the kinks of ReLUs over the line.)
+    spread the kinks of ReLUs over the line.) All are cut from one draw: with a draw for each, compiling them would take
+    longer than all else that is done with so small a network.
 
     Attributes:
         features: units of the hidden layers.
@@ -35,18 +35,24 @@ class Regressor(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "n inputs"]) -> Float[Array, " n"]:
         """The output for each row."""
-        for units, activation in zip(self.features, self.activations, strict=True):
-            x = activation(_dense(units, x))
-        return _dense(1, x)[:, 0]
+        widths = [x.shape[1], *self.features, 1]
+        num = sum((inputs + 1) * outputs for inputs, outputs in pairwise(widths))
+        # Linen calls for the shapes of parameters that are there, too.
+        first = self.is_initializing()
+        draw = jax.random.uniform(self.make_rng("params"), (num,), minval=-1) if first else jnp.zeros(num)
 
+        def cut(_: Key[Array, ""], start: int, shape: tuple[int, ...], fan_in: int) -> Array:
+            return draw[start : start + math.prod(shape)].reshape(shape) / math.sqrt(fan_in)
 
-def _dense(units: int, x: Float[Array, "n inputs"]) -> Float[Array, "n units"]:
-    bound = 1 / math.sqrt(x.shape[1])
-
-    def bias(key: Key[Array, ""], shape: Sequence[int], dtype: DTypeLike = jnp.float32) -> Array:
-        return jax.random.uniform(key, shape, dtype, -bound, bound)
-
-    return nn.Dense(units, kernel_init=torch_uniform, bias_init=bias)(x)
+        start = 0
+        for i, (inputs, outputs) in enumerate(pairwise(widths)):
+            kernel = self.param(f"kernel_{i}", cut, start, (inputs, outputs), inputs)
+            bias = self.param(f"bias_{i}", cut, start + inputs * outputs, (outputs,), inputs)
+            start += (inputs + 1) * outputs
+            x = x @ kernel + bias[None]
+            if i < len(self.activations):
+                x = self.activations[i](x)
+        return x[:, 0]
 
 
 class Examples(NamedTuple):

@@ -32,10 +32,10 @@ def test_parameter_counts_of_the_text(inputs, features, parameters):
 
 def test_first_parameters_are_uniform_up_to_one_over_the_root_of_the_fan_in():
     params = Regressor((400,), (nn.relu,)).init(jax.random.key(0), jnp.zeros((1, 16)))["params"]
-    for layer, bound in (("Dense_0", 0.25), ("Dense_1", 0.05)):
-        for leaf in params[layer].values():
+    for i, bound in enumerate((0.25, 0.05)):
+        for leaf in (params[f"kernel_{i}"], params[f"bias_{i}"]):
             assert jnp.abs(leaf).max() <= bound
-    for leaf in params["Dense_0"].values():
+    for leaf in (params["kernel_0"], params["bias_0"]):
         assert float(jnp.abs(leaf).max()) > 0.24
         assert float(leaf.std()) == pytest.approx(0.25 / np.sqrt(3), rel=0.1)
 
