@@ -32,6 +32,11 @@ SMOKE = {
     "num_samples": 16,
 }
 
+Pooling = Literal["pooling_repeat", "pooling_corner", "pooling_switch"]
+CodeNetworks = Literal["dense", "hinton", "jiang", "foster", Pooling, "vincent", "lanham", "lanham_dense"]
+PosteriorNetworks = Literal["jiang", "foster", "faces", "foster_faces", "dense", "kingma", "lanham_vae", "hou"]
+Likelihoods = Literal["bernoulli", "squared_error", "gaussian", "discretised_logistic"]
+
 
 @register(
     "autoencoder",
@@ -48,18 +53,7 @@ class PlainAutoencoder(Experiment):
 
     steps: int = 2000
     batch_size: int = 128
-    architecture: Literal[
-        "dense",
-        "hinton",
-        "jiang",
-        "foster",
-        "pooling_repeat",
-        "pooling_corner",
-        "pooling_switch",
-        "vincent",
-        "lanham",
-        "lanham_dense",
-    ] = "jiang"
+    architecture: CodeNetworks = "jiang"
     """The networks; see experiments/coders.py."""
     latent_size: int = 2
     """Numbers in a code (lanham: a sixteenth of the pixels, times four, whatever is said here)."""
@@ -170,11 +164,11 @@ class ConvVAE(Experiment):
 
     steps: int = 2000
     batch_size: int = 128
-    architecture: Literal["jiang", "foster", "faces", "foster_faces", "dense", "kingma", "lanham_vae", "hou"] = "jiang"
+    architecture: PosteriorNetworks = "jiang"
     """The networks; see experiments/coders.py."""
     latent_size: int = 2
     """Dimensions of the latent space."""
-    likelihood: Literal["bernoulli", "squared_error", "gaussian", "discretised_logistic"] = "bernoulli"
+    likelihood: Likelihoods = "bernoulli"
     """Of the pixels: cross-entropy summed over them, weighted mean squared error, density of dequantised pixels, or
     probability of their 256 levels."""
     reconstruction_weight: float = 1000.0
@@ -299,9 +293,9 @@ class FaceVAE(ConvVAE):
     steps: int = 2000
     batch_size: int = 32
     data: DataSettings = DataSettings(name="faces", size=128)
-    architecture: Literal["jiang", "foster", "faces", "foster_faces", "dense", "kingma", "lanham_vae", "hou"] = "faces"
+    architecture: PosteriorNetworks = "faces"
     """The networks; see experiments/coders.py."""
-    likelihood: Literal["bernoulli", "squared_error", "gaussian", "discretised_logistic"] = "gaussian"
+    likelihood: Likelihoods = "gaussian"
     """As in vae; of colours a cross-entropy is no likelihood."""
     latent_size: int = 200
     """Dimensions of the latent space."""

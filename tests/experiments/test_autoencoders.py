@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,7 @@ import pytest
 
 from experiments.autoencoders import ConvVAE, DeepFeatureVAE, FaceVAE, PlainAutoencoder
 from experiments.coders import ARCHITECTURES
-from gdl_jax.data.source import ArraySpec
+from gdl_jax.data.source import ArraySpec, load
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.errors import UsageError
 from gdl_jax.losses.likelihood import DiscretisedLogistic, Gaussian
@@ -19,7 +20,9 @@ from gdl_jax.models.autoencoder import DenoisingAutoencoder
 from gdl_jax.networks.conv_autoencoder import WithScale
 from gdl_jax.networks.summary import count
 from gdl_jax.steps.optimizers import Optimizer
+from gdl_jax.training.observer import Observer
 from gdl_jax.training.program import abstract_batch
+from gdl_jax.training.sharding import make_mesh
 
 STORED = {"mnist": (28, 1), "fashion_mnist": (28, 1), "cifar10": (32, 3), "celeb_a": (218, 3), "faces": (64, 3)}
 """Side and channels of the images."""
@@ -181,6 +184,33 @@ def test_sizes_that_networks_do_not_make_are_refused_with_one_that_they_do(name)
 def test_mistakes(launch, says, tmp_path, words, fragment):
     name, *rest = words
     says(launch(name, "--preset", "smoke", "--workdir", tmp_path / "run", *rest), fragment)
+
+
+# What is shown and said
+
+
+def test_what_noise_was_and_what_became_of_it_are_shown(runs):
+    opened = runs("autoencoder").open()
+    settings = opened.experiment
+    train, test = (load(settings.data, split) for split in ("train", "test"))
+    observer = Observer(opened.model, train, test, settings, make_mesh(jax.devices()[:1]))
+    picture = observer.pictures(opened.state)["restorations"]
+    side, clean = 8, test.take(np.arange(10))["image"]
+    shown = [picture[row * (side + 2) :][:side] for row in range(3)]
+    images = [np.stack([row[:, i * (side + 2) :][:, :side] for i in range(10)]) for row in shown]
+    np.testing.assert_array_equal(images[0], clean)
+    assert 30 < np.abs(images[1].astype(int) - clean).mean() < 60  # of 0.25 * 255 sqrt(2 / pi) = 51, cut to [0, 255]
+    np.testing.assert_array_equal(images[2], observer.reconstruct(opened.state, images[1]))
+
+
+@pytest.mark.parametrize(
+    ("name", "measure", "words"),
+    [("vae", "test/elbo", "cross-entropy of Bernoullis"), ("dfc_vae", "test/feature_error", "random weights")],
+)
+def test_evaluate_says_how_it_measured(runs, launch, name, measure, words):
+    found = json.loads(launch("evaluate", runs(name).workdir, "--json").out)
+    assert words in found["protocol"][measure]
+    assert measure in found["metrics"]
 
 
 # Features
