@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from experiments.approximation import LANHAM, deep, fit_many, medians, split
+from experiments.approximation import LANHAM, deep, fit_widths, medians, split
 from experiments.registry import Findings, Study, register
 from gdl_jax.models.linear import least_squares, mean_squared_error, with_ones
 from gdl_jax.models.regression import Examples
@@ -70,25 +70,26 @@ class DiabetesRegression(Study):
         unit = unit if self.standardize else 1.0
 
         key, widths = stream_key(self.seed, "diabetes"), sorted({2, 10, self.width})
-        fits = {w: fit_many(deep(w), key, self.seeds, [self.learning_rate], train, test, self.steps) for w in widths}
-        fitted = fits[self.width]
-        train_errors, test_errors = unit**2 * fitted.train[0], unit**2 * fitted.test[0]
+        fitted = fit_widths(deep, key, self.seeds, widths, self.learning_rate, train, test, self.steps)
+        chosen = widths.index(self.width)
+        train_errors, test_errors = unit**2 * fitted.train[chosen], unit**2 * fitted.test[chosen]
         best = int(np.median(test_errors, axis=0).argmin())
         numbers = {
             "linear/test": linear,
             "best_step": float(best),
             "best_step/test": float(np.median(test_errors[:, best])),
         }
-        for width in widths:
-            numbers |= {name: float(unit**2 * e) for name, e in medians(f"width_{width}", fits[width]).items()}
+        for i, width in enumerate(widths):
+            numbers |= {name: float(unit**2 * e) for name, e in medians(f"width_{width}", fitted, i).items()}
         end = {kind: numbers[f"width_{self.width}/{kind}"] for kind in ("train", "test")}
         text = (
             f"The training error falls to {end['train']:,.0f}; the test error is least at step {best}, "
             f"{numbers['best_step/test']:,.0f}, and ends at {end['test']:,.0f}. Linear regression has {linear:,.0f} on "
             "the test set. The narrower the network, the nearer its two errors are to each other."
         )
-        first = jax.tree.map(lambda leaf: leaf[0, 0], fitted.params)
-        predict = jax.jit(lambda inputs: deep(self.width).apply({"params": first}, inputs))
+        first = jax.tree.map(lambda leaf: leaf[chosen, 0], fitted.params)
+        network = deep(max(widths)).clone(used=self.width)
+        predict = jax.jit(lambda inputs: network.apply({"params": first}, inputs))
         outputs = [predict(part.inputs) for part in (train, test)]
         targets = [part.targets for part in raw]
         if self.standardize:

@@ -11,7 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Key, PyTree
+from jaxtyping import Array, Float, Int, Key, PyTree
 
 from gdl_jax.losses.shapes import check_same_shape
 from gdl_jax.steps.minimize import minimize
@@ -27,10 +27,13 @@ class Regressor(nn.Module):
     Attributes:
         features: units of the hidden layers.
         activations: one per hidden layer.
+        used: of each hidden layer only so many units act, as if it had no more. It may be traced, so that `jax.vmap`
+            trains networks of several widths at once. None for all.
     """
 
     features: Sequence[int]
     activations: Sequence[Callable[[Array], Array]]
+    used: int | Int[Array, ""] | None = None
 
     @nn.compact
     def __call__(self, x: Float[Array, "n inputs"]) -> Float[Array, " n"]:
@@ -41,17 +44,20 @@ class Regressor(nn.Module):
         first = self.is_initializing()
         draw = jax.random.uniform(self.make_rng("params"), (num,), minval=-1) if first else jnp.zeros(num)
 
-        def cut(_: Key[Array, ""], start: int, shape: tuple[int, ...], fan_in: int) -> Array:
-            return draw[start : start + math.prod(shape)].reshape(shape) / math.sqrt(fan_in)
+        def cut(_: Key[Array, ""], start: int, shape: tuple[int, ...], fan_in: int | Array) -> Array:
+            return draw[start : start + math.prod(shape)].reshape(shape) / jnp.sqrt(jnp.float32(fan_in))
 
         start = 0
         for i, (inputs, outputs) in enumerate(pairwise(widths)):
-            kernel = self.param(f"kernel_{i}", cut, start, (inputs, outputs), inputs)
-            bias = self.param(f"bias_{i}", cut, start + inputs * outputs, (outputs,), inputs)
+            fan_in = inputs if i == 0 or self.used is None else self.used
+            kernel = self.param(f"kernel_{i}", cut, start, (inputs, outputs), fan_in)
+            bias = self.param(f"bias_{i}", cut, start + inputs * outputs, (outputs,), fan_in)
             start += (inputs + 1) * outputs
             x = x @ kernel + bias[None]
             if i < len(self.activations):
                 x = self.activations[i](x)
+                if self.used is not None:
+                    x = jnp.where(jnp.arange(outputs)[None] < self.used, x, 0.0)
         return x[:, 0]
 
 

@@ -76,3 +76,22 @@ def test_targets_of_another_shape_are_refused():
     params = NETWORK.init(jax.random.key(0), TRAIN.inputs)["params"]
     with pytest.raises(ValueError, match="Shapes must be equal"):
         squared_error(NETWORK, params, Examples(TRAIN.inputs, TRAIN.targets[:, None]))
+
+
+def test_a_wide_network_of_which_a_part_is_used_is_a_narrow_one():
+    wide, narrow = Regressor((4, 4), (nn.sigmoid, nn.tanh), used=3), Regressor((3, 3), (nn.sigmoid, nn.tanh))
+    params = wide.init(jax.random.key(0), TRAIN.inputs)["params"]
+    shapes = jax.eval_shape(narrow.init, jax.random.key(0), TRAIN.inputs)["params"]
+    cut = jax.tree.map(lambda leaf, shape: leaf[tuple(slice(n) for n in shape.shape)], params, shapes)
+
+    def error(network, params):
+        return squared_error(network, params, TRAIN)
+
+    found, gradients = jax.value_and_grad(lambda p: error(wide, p))(params)
+    wanted, narrow_gradients = jax.value_and_grad(lambda p: error(narrow, p))(cut)
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)
+    for name, gradient in gradients.items():
+        part = tuple(slice(n) for n in shapes[name].shape)
+        np.testing.assert_allclose(gradient[part], narrow_gradients[name], rtol=1e-5, atol=1e-7)
+        assert float(jnp.abs(gradient).sum()) == pytest.approx(float(jnp.abs(gradient[part]).sum()))
+    assert float(jnp.abs(params["kernel_1"]).max()) > 1 / np.sqrt(4)
