@@ -67,7 +67,13 @@ class Conv(nn.Module):
         """Applies the convolution."""
         shape = (*self.kernel, x.shape[-1] // self.groups, self.features)
         kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype).astype(self.dtype)
-        return add_bias(self, conv(self.geometry(x.shape[1:-1]), x.astype(self.dtype), kernel))
+        return add_bias(self, self.convolve(x.astype(self.dtype), kernel))
+
+    def convolve(
+        self, x: Float[Array, "batch *size in"], k: Float[Array, "*kernel in_per_group out"]
+    ) -> Float[Array, "batch *output out"]:
+        """The convolution without its bias."""
+        return conv(self.geometry(x.shape[1:-1]), x, k)
 
     def geometry(self, size: tuple[int, ...]) -> Geometry:
         """The convolution of an image of this size."""

@@ -11,7 +11,9 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from gdl_jax.layers.convolution import Conv, ConvTranspose, Padding
+from gdl_jax.layers.geometry import Geometry
 from gdl_jax.layers.initializers import Initializer, glorot_uniform
+from gdl_jax.layers.lowering import conv, conv_transpose
 
 Upsampling = Literal["transposed", "nearest", "bilinear"]
 
@@ -35,6 +37,50 @@ def upsample_bilinear(
         shape = (*x.shape[:axis], 2 * n, *x.shape[axis + 1 :])
         x = jnp.stack([0.75 * x + 0.25 * before, 0.75 * x + 0.25 * after], axis=axis + 1).reshape(shape)
     return x
+
+
+def upsample_conv(
+    x: Float[Array, "batch height width in"], k: Float[Array, "odd odd in out"]
+) -> Float[Array, "batch 2*height 2*width out"]:
+    """`upsample_nearest`, and a convolution with as many outputs.
+
+    Pixels that are equal meet several taps: their sum can be taken first. On CPU this is a transposed convolution of
+    stride two, whose kernel is that of the convolution, reversed and smeared over two pixels: 16 taps for four pixels
+    instead of the 36 of a 3x3 kernel.
+    """
+    return lax.platform_dependent(x, k, cpu=_transposed_form, default=_resized_form)
+
+
+def _resized_form(
+    x: Float[Array, "batch height width in"], k: Float[Array, "odd odd in out"]
+) -> Float[Array, "batch 2*height 2*width out"]:
+    return conv(_geometry(x, k, 1), upsample_nearest(x), k)
+
+
+def _transposed_form(
+    x: Float[Array, "batch height width in"], k: Float[Array, "odd odd in out"]
+) -> Float[Array, "batch 2*height 2*width out"]:
+    k = jnp.flip(k, (0, 1)).swapaxes(2, 3)
+    for axis in (0, 1):
+        shifted = [jnp.pad(k, [pad if a == axis else (0, 0) for a in range(4)]) for pad in ((0, 1), (1, 0))]
+        k = shifted[0] + shifted[1]
+    return conv_transpose(_geometry(x, k, 2), x, k)
+
+
+def _geometry(x: Float[Array, "batch height width in"], k: Array, stride: int) -> Geometry:
+    """From an image of twice the size, with a stride that keeps or halves it."""
+    before = (k.shape[0] - 1) // 2
+    return Geometry((2 * x.shape[1], 2 * x.shape[2]), k.shape[:2], (stride,) * 2, ((before, before),) * 2, (1, 1))
+
+
+class UpsampledConv(Conv):
+    """`upsample_nearest` and a `Conv` with an odd square kernel, stride one and SAME padding."""
+
+    def convolve(
+        self, x: Float[Array, "batch height width in"], k: Float[Array, "odd odd in out"]
+    ) -> Float[Array, "batch 2*height 2*width out"]:
+        """See `upsample_conv`."""
+        return upsample_conv(x, k)
 
 
 class UpConv(nn.Module):
@@ -82,6 +128,8 @@ class UpConv(nn.Module):
             return ConvTranspose(self.features, kernel, self.strides, **settings)(x)
         if self.strides not in (1, 2):
             raise ValueError(f"{self.upsampling} up-sampling is by 1 or 2, not by {self.strides}.")
+        if self.strides == 2 and self.upsampling == "nearest" and self.padding == "SAME" and self.kernel % 2:
+            return UpsampledConv(self.features, kernel, **settings)(x)
         if self.strides == 2:
             x = {"nearest": upsample_nearest, "bilinear": upsample_bilinear}[self.upsampling](x)
         return Conv(self.features, kernel, **settings)(x)

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from gdl_jax.layers.convolution import Conv
 from gdl_jax.layers.resampling import UpConv, upsample_bilinear, upsample_nearest
 
 
@@ -28,6 +29,23 @@ def test_upconv_enlarges_with_equal_parameter_counts(upsampling, strides):
     out, variables = jax.eval_shape(layer.init_with_output, jax.random.key(0), jnp.zeros((2, 5, 4, 3)))
     assert out.shape == (2, 5 * strides, 4 * strides, 6)
     assert sum(leaf.size for leaf in jax.tree.leaves(variables)) == 3 * 3 * 3 * 6 + 6
+
+
+@pytest.mark.parametrize(("kernel", "channels"), [(3, (5, 4)), (5, (3, 2)), (1, (4, 4)), (3, (48, 40))])
+def test_upsampled_convolution_is_both_after_each_other(kernel, channels):
+    x = jax.random.normal(jax.random.key(0), (2, 4, 3, channels[0]))
+    layer = UpConv(channels[1], kernel, 2, "nearest")
+    variables = layer.init(jax.random.key(1), x)
+
+    def together(x, variables):
+        return jnp.sin(layer.apply(variables, x)).sum()
+
+    def after_each_other(x, variables):
+        plain = {"params": variables["params"]["UpsampledConv_0"]}
+        return jnp.sin(Conv(channels[1], (kernel, kernel)).apply(plain, upsample_nearest(x))).sum()
+
+    found, wanted = (jax.value_and_grad(f, argnums=(0, 1))(x, variables) for f in (together, after_each_other))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), found, wanted)
 
 
 def test_upconv_names_a_growth_that_it_cannot_make():
