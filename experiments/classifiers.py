@@ -100,16 +100,6 @@ def annealed_adam(steps: int) -> Optimizer:
     return Optimizer(learning_rate=3e-3, warmup_steps=100, cosine_steps=steps)
 
 
-def annealed_sgd(steps: int, weight_decay: float) -> Optimizer:
-    """He et al. 2016, section 4.2, with a cosine in place of two drops to a tenth.
-
-    With momentum m, the text's L2 penalty of weight w shrinks kernels as a decoupled decay of w / (1 - m) does.
-    """
-    return Optimizer(
-        rule="sgd", learning_rate=0.1, momentum=0.9, weight_decay=weight_decay, warmup_steps=400, cosine_steps=steps
-    )
-
-
 Architecture = Literal[
     "mlp",
     "cnn",
@@ -202,12 +192,7 @@ class ImageClassifier(Experiment):
         """See `Experiment`."""
         mnist, fashion_mnist = DataSettings(name="mnist"), DataSettings(name="fashion_mnist")
         cifar10 = DataSettings(name="cifar10")
-        residual = {
-            "architecture": "resnet",
-            "data": DataSettings(name="cifar10", flip=True),
-            "crop_padding": 4,
-            "batch_size": 128,
-        }
+        mirrored = DataSettings(name="cifar10", flip=True)
         foster = {"data": cifar10, "batch_size": 32, "steps": 15_625, "optimizer": Optimizer(learning_rate=5e-4)}
         lanham = {
             "data": mnist,
@@ -232,8 +217,17 @@ class ImageClassifier(Experiment):
             ),
             "mnist": cls(data=mnist, batch_size=128, steps=2000, optimizer=annealed_adam(2000)),
             "fashion_mnist": cls(data=fashion_mnist, batch_size=128, steps=4000, optimizer=annealed_adam(4000)),
-            "cifar10": cls(**residual, steps=11_700, optimizer=annealed_sgd(11_700, weight_decay=5e-3)),
-            "paper": cls(**residual, steps=64_000, optimizer=annealed_sgd(64_000, weight_decay=1e-3)),
+            "cifar10": cls(data=mirrored, width=32, batch_size=128, steps=1200, optimizer=annealed_adam(1200)),
+            "paper": cls(
+                architecture="resnet",
+                data=mirrored,
+                crop_padding=4,
+                batch_size=128,
+                steps=64_000,
+                optimizer=Optimizer(
+                    rule="sgd", learning_rate=0.1, weight_decay=1e-3, warmup_steps=400, cosine_steps=64_000
+                ),
+            ),
             "foster_dense": cls(architecture="foster_dense", **foster),
             "foster_strided": cls(architecture="foster_strided", **foster),
             "foster": cls(architecture="foster", **foster),

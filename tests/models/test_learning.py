@@ -84,9 +84,11 @@ def test_a_vae_learns_digits():
     assert after["test/elbo"] == pytest.approx(-after["test/reconstruction"] - after["test/kl"], rel=1e-5)
 
 
-def test_a_classifier_learns_digits():
-    before, after, _ = learn(ImageClassifier(steps=150, data=DataSettings(size=8)))
+@pytest.mark.parametrize("architecture", ["mlp", "cnn", pytest.param("resnet", marks=pytest.mark.slow)])
+def test_a_classifier_learns_digits(architecture):
+    settings = ImageClassifier(architecture=architecture, blocks=1, steps=150, data=DataSettings(size=8))
+    before, after, _ = learn(settings)
     assert before["test/accuracy"] < 0.25
-    # Seen: 0.966 and 0.970 (seeds 0 and 1), 0.130 and 0.117 nats.
+    # Seen: 0.966 to 0.993, 0.067 to 0.168 nats (seeds 0 and 1).
     assert after["test/accuracy"] > 0.94
-    assert after["test/cross_entropy"] < 0.2
+    assert after["test/cross_entropy"] < 0.25
