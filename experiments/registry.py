@@ -101,6 +101,7 @@ FAMILIES = (
     "densities",
     "gans",
     "linear_models",
+    "monitors",
     "neurons",
     "pixel_densities",
     "regression",

@@ -15,6 +15,7 @@ import numpy as np
 
 from gdl_jax.errors import UsageError
 from gdl_jax.files import write_text
+from gdl_jax.metrics.monitor import Series, watch
 from gdl_jax.pictures.curves import Number, escape, finite, short_number, svg_curves
 
 TEMPLATE = Path(__file__).with_name("report.html")
@@ -105,6 +106,7 @@ def render(run: Run) -> str:
         "text": escape(config.get("text", "")),
         "figures": _section("Figures", "".join(map(_figure, run.figures)), "figures"),
         "results": _section("Results", _table(_flat_rows(run.summary))),
+        "alarms": _section("Alarms", _table(_alarms(training))),
         "pictures": _section("Pictures", "".join(player(*group) for group in run.pictures.items()), "players"),
         "training": _section("Training", _charts(training), "charts"),
         "evaluation": _section("Evaluation", _charts(evaluation), "charts"),
@@ -113,6 +115,11 @@ def render(run: Run) -> str:
         "versions": _section("Environment", _table(_flat_rows(versions))),
     }
     return fill(TEMPLATE.read_text(encoding="utf-8"), parts)
+
+
+def _alarms(training: Mapping[str, History]) -> list[tuple[str, str, str]]:
+    series = {name: Series(np.array(history.steps), np.array(history.values)) for name, history in training.items()}
+    return [(f"step {alarm.step:,}", alarm.metric, alarm.words) for alarm in watch(series)]
 
 
 def fill(template: str, parts: Mapping[str, str]) -> str:

@@ -19,7 +19,7 @@ from experiments.registry import load_all, load_studies, read_catalogue
 STUDIES = load_studies()
 
 OF_THE_CATALOGUE = (
-    "F01 F02 F03 F04 F05 F06 F07 F09 LA01 LA02 LA03 LA04 LA05 LA12 LA13 LA14 LA35 LA36 S02 S03 S04 S05 S21"
+    "F01 F02 F03 F04 F05 F06 F07 F09 LA01 LA02 LA03 LA04 LA05 LA12 LA13 LA14 LA35 LA36 S02 S03 S04 S05 S21 S31"
 )
 
 
@@ -393,6 +393,17 @@ def test_toolkit(of):
     assert numbers["loss/binary_cross_entropy"] == pytest.approx(-np.log(0.8 * 0.7 * 0.9) / 3, rel=1e-5)
     assert numbers["optimizer/Adam/loss"] < 1e-2
     assert [numbers[f"viewing/level_of_{value}"] for value in (-1, 0, 1)] == [0, 128, 255]
+
+
+def test_training_monitor(of):
+    study = of("training_monitor")
+    numbers = study.numbers
+    assert numbers["healthy/alarms"] == 0
+    assert numbers["healthy/loss"] == pytest.approx(2 * np.log(2), abs=0.5)
+    assert numbers["generator too slow/first_alarm"] >= 201
+    assert numbers["generator too slow/accuracy_fake"] > 0.98
+    assert numbers["steps too large/largest_gradient_norm"] > 100
+    assert "discriminator/loss: below 0.001 for 200 steps" in study.config["text"]
 
 
 def test_concept_figures(of):
