@@ -222,14 +222,15 @@ def _check_out(out: Path, suffixes: tuple[str, ...]) -> Path:
     return out
 
 
-def _check_num(num: int, option: str = "num", least: int = 1) -> None:
+def check_num(num: int, option: str = "num", least: int = 1) -> None:
+    """Raises a UsageError for a number that is too small."""
     if num < least:
         raise UsageError(f"--{option} is {num}; it has to be {least} or more.")
 
 
 def sample(options: Sample) -> None:
     """`sample WORKDIR`."""
-    _check_num(options.num)
+    check_num(options.num)
     out = _check_out(options.out or options.workdir / "sample.png", (".png", ".npz"))
     run = open_run(options.workdir, options.checkpoint)
     if not isinstance(run.model, Samples):
@@ -241,7 +242,7 @@ def sample(options: Sample) -> None:
 
 def reconstruct(options: Reconstruct) -> None:
     """`reconstruct WORKDIR`."""
-    _check_num(options.num)
+    check_num(options.num)
     out = _check_out(options.out or options.workdir / "reconstruct.png", (".png", ".npz"))
     run = open_run(options.workdir, options.checkpoint)
     if not isinstance(run.model, Reconstructs):
@@ -256,8 +257,8 @@ def reconstruct(options: Reconstruct) -> None:
 
 def interpolate(options: Interpolate) -> None:
     """`interpolate WORKDIR`."""
-    _check_num(options.num)
-    _check_num(options.points, "points", 2)
+    check_num(options.num)
+    check_num(options.points, "points", 2)
     out = _check_out(options.out or options.workdir / "interpolate.png", (".png", ".npz"))
     run = open_run(options.workdir, options.checkpoint)
     if not isinstance(run.model, LatentModel):
@@ -315,9 +316,13 @@ VERBS = {
 
 def run_verb(name: str, arguments: Sequence[str]) -> None:
     """Parses the words after a verb, and does it."""
-    settings, act = VERBS[name]
+    # Only now, for these modules build on this one.
+    from experiments.attribute_verbs import ATTRIBUTE_VERBS
+    from experiments.latent_verbs import LATENT_VERBS
+
+    settings, act = (VERBS | LATENT_VERBS | ATTRIBUTE_VERBS)[name]
     options = parse(settings, arguments, prog=f"python -m experiments.run {name}", description=settings.__doc__)
     workdirs.read(options.workdir)
-    if isinstance(options, Seeded):
+    if hasattr(options, "seed"):
         check_seed(options.seed)
     act(options)
