@@ -12,11 +12,15 @@ from experiments.verbs import check_num
 from gdl_jax.data.source import Split
 from gdl_jax.errors import UsageError, nearest
 from gdl_jax.metrics.latent import share_of_nearest
+from gdl_jax.metrics.readout import area_under_curve, fit_readout
 from gdl_jax.models.latents import attribute_vector
 from gdl_jax.pictures.latent_plane import captioned, named_rows, titled
 
 FEWEST = 2
 """Images with an attribute, and without it, that a direction needs."""
+
+MOST, FITTED = 10, 2000
+"""Attributes where none is named, and images to which their read-out is fitted."""
 
 SHEET = 64
 """Images from which a user of a model without an encoder chooses."""
@@ -28,8 +32,9 @@ Flags = dict[str, Bool[np.ndarray, " num"]]
 class Attributes(OnCodes):
     """Find the direction of each attribute (mean code with it minus mean code without) and add it to codes of images.
 
-    How far an image has an attribute is measured without a classifier: as the share among the nearest images of the
-    data, by pixels, whose attributes are known. It should rise along the direction.
+    How far the decoded images have the attribute is measured twice, from their pixels: by the best linear function of
+    pixels, fitted to the data's own images and attributes (the area under its curve on the test images says how far to
+    trust it), and by the attribute's share among the nearest images of the data. Both should rise along the direction.
     """
 
     split: Split = "train"
@@ -108,27 +113,29 @@ def attributes(options: Attributes) -> None:
     scarce = [name for name in options.names if name not in enough]
     if scarce:
         raise UsageError(f"Of {len(known.images)} images too few have, or lack, {scarce[0]!r}; raise --num.")
+    names = options.names or tuple(enough)[:MOST]
+    readout = fit_readout(known.images[:FITTED], np.stack([enough[name][:FITTED] for name in names], axis=1))
     test = encode_data(known.coder, "test", options.num)
-    flags_of_test = flags_of(test)
+    scores, flags_of_test = readout(test.images), flags_of(test)
     alphas = np.array(options.alphas, np.float32)
-    for name in options.names or tuple(enough)[:10]:
-        vector = attribute_vector(known.codes, enough[name], normalize=options.normalize)
+    for column, name in enumerate(names):
+        vector, wanted = attribute_vector(known.codes, enough[name], normalize=options.normalize), flags_of_test[name]
         _show(test, name, vector, alphas, options.images)
-        without = np.flatnonzero(~flags_of_test[name])[: options.measured]
-        with_it = np.flatnonzero(flags_of_test[name])[: options.measured]
         print(f"{name}: {enough[name].sum()} of {len(known.images)} images, length {np.linalg.norm(vector):.3f}")
-        for words, chosen in (("images without", without), ("images with", with_it)):
-            if len(chosen):
+        if 0 < wanted.sum() < len(wanted):
+            area = area_under_curve(scores[:, column], wanted)
+            print(f"  area under the curve of the read-out, test images: {area:.3f}")
+        for words, chosen in (("without", np.flatnonzero(~wanted)), ("with", np.flatnonzero(wanted))):
+            codes = test.codes[chosen[: options.measured]]
+            if len(codes):
+                decoded = [known.coder.decode(codes + alpha * vector) for alpha in alphas]
+                read = [readout(images)[:, column].mean() for images in decoded]
                 shares = [
-                    share_of_nearest(
-                        known.coder.decode(test.codes[chosen] + alpha * vector),
-                        known.images,
-                        enough[name],
-                        options.neighbours,
-                    ).mean()
-                    for alpha in alphas
+                    share_of_nearest(images, known.images, enough[name], options.neighbours).mean()
+                    for images in decoded
                 ]
-                print(f"  share of it among the nearest, {words}: " + _along(alphas, shares))
+                print(f"  images {words:<8} read-out       {_along(alphas, read)}")
+                print(f"  images {words:<8} nearest images {_along(alphas, shares)}")
 
 
 def _along(alphas: np.ndarray, values: list[float]) -> str:

@@ -143,12 +143,13 @@ def scatter(options: Scatter) -> None:
     points, where = in_plane(found)
     words = f"{found.words}, step {found.coder.run.step:,}{where}"
     found.coder.save("latent", titled(scatter_image(points, found.labels, found.classes), words))
-    numbers = {f"mean of dimension {i}": value for i, value in enumerate(points.mean(axis=0))}
-    numbers |= {f"standard deviation of dimension {i}": value for i, value in enumerate(points.std(axis=0))}
+    axis = "component" if where else "dimension"
+    numbers = {f"mean of {axis} {i}": value for i, value in enumerate(points.mean(axis=0))}
+    numbers |= {f"standard deviation of {axis} {i}": value for i, value in enumerate(points.std(axis=0))}
     low, high = points.min(axis=0), points.max(axis=0)
     area = "the codes' bounding box"
     if found.coder.has_prior:
-        numbers["KL of their normal to the prior, nats"] = kl_to_prior(points)
+        numbers["KL of their normal to the prior, nats"] = kl_to_prior(found.codes)
         inside = p_values(points)
         picture = scatter_image(inside, found.labels, found.classes)
         found.coder.save("latent_p_values", titled(picture, f"p-values under N(0, 1): {words}"))
