@@ -12,6 +12,20 @@ from experiments.registry import Entry, Study, System, load_all, load_studies, r
 from gdl_jax.data.source import DataSettings
 from gdl_jax.errors import UsageError, nearest
 
+VERB_SYSTEMS = {
+    "sample": ("F18",),
+    "reconstruct": ("F18", "LA16"),
+    "codes": ("F14", "F16"),
+    "scatter": ("F14", "F16"),
+    "latent_grid": ("F14", "F16", "J12"),
+    "prior_check": ("F16", "F18"),
+    "sweep": ("LA17",),
+    "attributes": ("F19",),
+    "arithmetic": ("S19",),
+    "morph": ("F20", "LA17"),
+}
+"""The systems of the texts that are something to do with a run."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class List:
@@ -71,11 +85,12 @@ def paragraph(name: str, entry: type[Entry], catalogue: dict[str, System]) -> st
     return "\n".join([f"{name}: {described['summary']}", *lines])
 
 
-def by_chapter(systems: Iterable[System], entries: dict[str, type[Entry]]) -> str:
+def by_chapter(catalogue: Iterable[System], entries: dict[str, type[Entry]]) -> str:
     """A text's systems in order, each with the command that runs it."""
     lines, chapter = [], None
-    for system in systems:
+    for system in catalogue:
         names = [name for name, entry in entries.items() if system.id in entry.systems]
+        names += [f"{verb} WORKDIR" for verb, systems in VERB_SYSTEMS.items() if system.id in systems]
         if not names:
             continue
         if system.place != chapter:
