@@ -308,6 +308,7 @@ class LogDensity(Study):
     """Of the places and the first parameters."""
 
     positive: ClassVar[tuple[str, ...]] = ("num_points", "steps", "learning_rate", "width", "seeds")
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"num_points": (5, 100_000)}
 
     def run(self) -> Findings:
         """See `Study`."""

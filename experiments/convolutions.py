@@ -61,7 +61,7 @@ class ConvolutionMechanics(Study):
     size: int = 64
     """Height and width of the image in pixels."""
 
-    positive: ClassVar[tuple[str, ...]] = ("size",)
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"size": (8, 512)}
 
     def run(self) -> Findings:
         """See `Study`."""

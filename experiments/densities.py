@@ -47,6 +47,7 @@ class BoxDensity(Study):
     """Of the data and of what is generated."""
 
     positive: ClassVar[tuple[str, ...]] = ("num_points", "num_samples", "least_distance")
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"num_points": (2, 10_000), "num_samples": (1, 100_000)}
 
     def run(self) -> Findings:
         """See `Study`."""

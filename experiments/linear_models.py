@@ -56,6 +56,7 @@ class LinearRegression(Study):
     """Of the data."""
 
     positive: ClassVar[tuple[str, ...]] = ("num_points", "noise", "steps", "logistic_steps")
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"num_points": (20, 1_000_000)}
 
     def run(self) -> Findings:
         """See `Study`."""
@@ -65,7 +66,7 @@ class LinearRegression(Study):
 
         @jax.jit
         def regress():
-            design = with_ones(jax.random.normal(k_inputs, (self.num_points, 3)) * jnp.array([1.0, 0.7, 0.4]))
+            design = with_ones(jax.random.normal(k_inputs, (self.num_points, 3)) * jnp.array([[1.0, 0.7, 0.4]]))
             targets = design @ truth + self.noise * jax.random.normal(k_noise, (self.num_points,))
             exact = least_squares(design, targets)
             largest = self.num_points / jnp.linalg.eigvalsh(design.T @ design).max()
@@ -193,6 +194,7 @@ class DiscriminativeGenerative(Study):
     """Of all data."""
 
     positive: ClassVar[tuple[str, ...]] = ("repeats", "num_test", "penalty")
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"num_test": (2, 1_000_000)}
 
     def run(self) -> Findings:
         """See `Study`."""
@@ -202,10 +204,9 @@ class DiscriminativeGenerative(Study):
 
         def learn(points, labels):
             """From the points whose label is not -1."""
-            used = labels >= 0
-            weights = logistic_newton(
-                with_ones(points) * used[:, None], (labels == 1).astype(jnp.float32), penalty=self.penalty * used.mean()
-            )
+            used = (labels >= 0).astype(jnp.float32)
+            design, wanted = with_ones(points) * used[:, None], (labels == 1).astype(jnp.float32)
+            weights = logistic_newton(design, wanted, penalty=self.penalty * used.mean())
             return weights, GaussianClasses.fit(points, labels, 2)
 
         @jax.jit
@@ -252,7 +253,7 @@ class DiscriminativeGenerative(Study):
             points = (40 + 20.0 * labels + 8 * jax.random.normal(key, (400,)))[:, None]
             slope, bias = logistic_newton(with_ones((points - 50) / 10), jnp.asarray(labels, jnp.float32))
             classes = GaussianClasses.fit(points, labels, 2)
-            densities = jnp.exp(classes.log_joint(x[:, None]) - classes.log_priors)
+            densities = jnp.exp(classes.log_joint(x[:, None]) - classes.log_priors[None])
             return points[:, 0], 50 - 10 * bias / slope, classes, classes.log_joint(points).argmax(axis=1), densities
 
         points, threshold, classes, chosen, densities = jax.device_get(work())

@@ -77,11 +77,18 @@ class Study(Entry):
 
     positive: ClassVar[tuple[str, ...]] = ()
     """The numbers that have to be above 0."""
+    limits: ClassVar[dict[str, tuple[float, float]]] = {}
+    """The smallest and the largest value of some numbers."""
 
     def __post_init__(self):
         for name in self.positive:
             if not getattr(self, name) > 0:
                 raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it has to be above 0.")
+        for name, (low, high) in self.limits.items():
+            if not low <= getattr(self, name) <= high:
+                raise UsageError(
+                    f"--{name.replace('_', '-')} is {getattr(self, name)}; it has to be from {low} to {high}."
+                )
         check_seed(getattr(self, "seed", 0))
 
     @abstractmethod

@@ -80,6 +80,11 @@ class BiscuitTins(Study):
     """Of the tins and the first parameters."""
 
     positive: ClassVar[tuple[str, ...]] = ("num_tins", "steps", "batch_size", "learning_rate")
+    limits: ClassVar[dict[str, tuple[float, float]]] = {
+        "num_tins": (100, 100_000),
+        "code_noise": (0, 10),
+        "code_penalty": (0, 1),
+    }
 
     def run(self) -> Findings:
         """See `Study`."""
@@ -154,7 +159,7 @@ class BiscuitTins(Study):
             residual = jnp.square(with_ones(codes) @ weights - test_factors.T).mean(axis=0)
             # One code per wish: the tin in the middle, and then higher, or wider, by as much as the data go.
             wishes = jnp.asarray(_wishes())
-            wished = (wishes - weights[2]) @ jnp.linalg.inv(weights[:2])
+            wished = (wishes - weights[2][None]) @ jnp.linalg.inv(weights[:2])
             explained = 1 - residual / test_factors.var(axis=1)
             return Coded(error(params, test_tins), codes, weights, explained, decode(params, wished))
 

@@ -81,6 +81,8 @@ class AR(Study):
             )
         if self.horizon < 2:
             raise UsageError("--horizon is 1; it has to be 2 or more.")
+        if self.order > self.horizon:
+            raise UsageError(f"--order is {self.order}; it can be no more than --horizon, {self.horizon}.")
         if self.num_steps < 10 * (self.order + self.horizon):
             raise UsageError(
                 f"--num-steps is {self.num_steps}; it has to be {10 * (self.order + self.horizon)} or more."

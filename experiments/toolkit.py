@@ -62,7 +62,8 @@ class Toolkit(Study):
     seed: int = 0
     """Of the batch and of dropout."""
 
-    positive: ClassVar[tuple[str, ...]] = ("dropout_rate", "steps")
+    positive: ClassVar[tuple[str, ...]] = ("steps",)
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"dropout_rate": (0, 0.99)}
 
     def run(self) -> Findings:
         """See `Study`."""
@@ -91,7 +92,7 @@ class Toolkit(Study):
 
         @jax.jit
         def work():
-            batch = 3 + jnp.array([0.5, 2.0]) * jax.random.normal(key, (2000, 2))
+            batch = 3 + jnp.array([[0.5, 2.0]]) * jax.random.normal(key, (2000, 2))
             norm = BatchNorm()
             normed, _ = norm.apply(norm.init(key, batch, train=True), batch, train=True, mutable=["batch_stats"])
             ones = jnp.ones((1000, 100))

@@ -40,6 +40,13 @@ class Done:
         return json.loads((self.workdir / "config.json").read_text())
 
 
+@pytest.fixture(autouse=True, scope="session")
+def promotion():
+    """Optax's own: it raises a float to an int32 power."""
+    with jax.numpy_dtype_promotion("standard"):
+        yield
+
+
 @pytest.fixture(scope="session")
 def studied(tmp_path_factory):
     """`studied(name)`: the study done when it is first asked for. Not to be changed."""
@@ -172,10 +179,16 @@ WRONG = [
     (["box_density", "--num-pionts", "3"], "did you mean '--num-points'?"),
     (["box_density", "--num-points", "0"], "--num-points is 0; it has to be above 0"),
     (["box_density", "--seed", "-1"], "--seed is -1"),
+    (["box_density", "--num-points", "1"], "--num-points is 1; it has to be from 2 to 10000."),
+    (["toolkit", "--dropout-rate", "1"], "--dropout-rate is 1.0; it has to be from 0 to 0.99."),
+    (["convolution_mechanics", "--size", "100000"], "--size is 100000; it has to be from 8 to 512."),
+    (["perceptron", "--learning-rate", "100"], "not finite: xor/mean_squared_error"),
+    (["box_density", "--compile-cache"], "did you mean '--no-compile-cache'?"),
     (["learning_rates", "--steps", "few"], "'few'"),
     (["log_density", "--learning-rate", "nan"], "--learning-rate is nan"),
     (["ar", "--first", "2"], "no stationary process"),
     (["ar", "--horizon", "1"], "--horizon is 1"),
+    (["ar", "--order", "50"], "--order is 50; it can be no more than --horizon, 40."),
     (["ar", "--num-steps", "100"], "--num-steps is 100"),
     (["diabetes_regression", "--preset", "lanhm"], "no preset 'lanhm': did you mean 'lanham'?"),
     (["pixel_naive_bayes", "--data.name", "noise"], "has no labels"),
