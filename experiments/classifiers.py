@@ -138,9 +138,20 @@ ARCHITECTURES: dict[Architecture, tuple[Callable[..., nn.Module], tuple[float, f
 )
 @dataclass(frozen=True, kw_only=True)
 class ImageClassifier(Experiment):
-    """Classifier of images.
+    """Classifier of images: MLP, CNN, ResNet, and the networks of the texts.
 
-    python -m experiments.run classifier
+        python -m experiments.run classifier
+        python -m experiments.run export runs/classifier
+        python -m experiments.run evaluate runs/dcgan --features runs/classifier/export.npz
+
+    Accuracy on the test set, seed 0, with the CPU time of the whole run. Digits that scikit-learn ships: 98.99 % (400
+    steps, 51 s). MNIST, `--preset mnist`: 99.27 % (2,000 steps, 4 min). The texts' networks, trained as the texts do:
+
+    | preset | data | accuracy | its text has |
+    |---|---|---|---|
+    | foster_dense | CIFAR-10 | 48.35 % (15,625 steps, 138 s) | 48.96 % |
+    | lanham_mlp | MNIST | 97.54 % (4,690 steps, 61 s) | - |
+    | valle | MNIST | 87.83 % (4,690 steps, 50 s) | 76.77 %, of test images that it scales unlike those of training |
     """
 
     steps: int = 400
