@@ -25,6 +25,7 @@ setup(
         "tyro>=1.0",
         "tqdm>=4.66",
         "tensorboardX>=2.6.4",
+        "matplotlib>=3.9",
         "safetensors>=0.5",
     ],
     extras_require={

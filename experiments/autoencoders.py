@@ -1,67 +1,157 @@
-"""Autoencoders."""
+"""Autoencoders and variational autoencoders."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple, Self
+from dataclasses import dataclass, field
+from functools import partial
+from typing import ClassVar, Literal, Self
 
-import flax.linen as nn
 import jax.numpy as jnp
-from jax.typing import DTypeLike
+import optax
 
+from experiments.coders import build_coders
+from experiments.feature_networks import open_feature_network
 from experiments.registry import Experiment, register
 from gdl_jax.data.source import DataSettings
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.errors import UsageError
+from gdl_jax.losses.likelihood import Bernoulli, DiscretisedLogistic, Gaussian, Likelihood, SquaredError
+from gdl_jax.models.autoencoder import Autoencoder, Corruption, DenoisingAutoencoder
+from gdl_jax.models.dfc_vae import DFCVAE
 from gdl_jax.models.vae import VAE
-from gdl_jax.networks.conv_autoencoder import ConvDecoder, ConvEncoder
-from gdl_jax.steps.optimizers import Adam
+from gdl_jax.networks.conv_autoencoder import WithScale
+from gdl_jax.steps.optimizers import Optimizer
+
+SMOKE = {
+    "steps": 20,
+    "batch_size": 16,
+    "log_every": 5,
+    "sample_every": 10,
+    "evaluate_every": 20,
+    "checkpoint_every": 10,
+    "num_samples": 16,
+}
+
+Pooling = Literal["pooling_repeat", "pooling_corner", "pooling_switch"]
+CodeNetworks = Literal["dense", "hinton", "jiang", "foster", Pooling, "vincent", "lanham", "lanham_dense"]
+PosteriorNetworks = Literal["jiang", "foster", "faces", "foster_faces", "dense", "kingma", "lanham_vae", "hou"]
+Likelihoods = Literal["bernoulli", "squared_error", "gaussian", "discretised_logistic"]
 
 
-class Coders(NamedTuple):
-    """The two networks of an autoencoder."""
+@register(
+    "autoencoder",
+    paper="Hinton, Salakhutdinov 2006, doi:10.1126/science.1127647",
+    systems=("F13", "J06", "J07", "J08", "J09", "LA07", "LA09"),
+    monitor=("test/mse", "min"),
+)
+@dataclass(frozen=True, kw_only=True)
+class PlainAutoencoder(Experiment):
+    """Autoencoder: dense, convolutional, with pooling; with a penalty on the code, or denoising.
 
-    encoder: nn.Module
-    decoder: nn.Module
+    python -m experiments.run autoencoder
+    """
 
+    steps: int = 2000
+    batch_size: int = 128
+    architecture: CodeNetworks = "jiang"
+    """The networks; see experiments/coders.py."""
+    latent_size: int = 2
+    """Numbers in a code (lanham: a sixteenth of the pixels, times four, whatever is said here)."""
+    loss: Literal["squared_error", "cross_entropy"] = "squared_error"
+    """Of a reconstruction against its image."""
+    reduce: Literal["sum", "mean"] = "sum"
+    """Over the pixels of an image."""
+    code_penalty: float = 0.0
+    """Times the squared length of the code is added to the loss."""
+    weight_penalty: float = 0.0
+    """Times half the squared length of all parameters is added to the loss; not decoupled, unlike weight decay."""
+    corruption: Literal["none", "masking", "salt_and_pepper", "gaussian"] = "none"
+    """What is done to the images that the encoder sees while training; the error is against the clean ones."""
+    corruption_amount: float = 0.25
+    """Share of the pixels that are masked or salt and pepper, or standard deviation of the Gaussian noise."""
+    optimizer: Optimizer = field(default_factory=Optimizer)
 
-def jiang(size: int, channels: int, latent: int, dtype: DTypeLike) -> Coders:
-    """Jiang's lecture: two strided convolutions with ReLU and a hidden layer of 16 units."""
-    blocks = {"activation": nn.relu, "dtype": dtype}
-    return Coders(
-        ConvEncoder(latent, features=(32, 64), kernels=(3, 3), strides=(2, 2), hidden=(16,), **blocks),
-        ConvDecoder(
-            start=(size // 4, size // 4, 64),
-            features=(64, 32, channels),
-            kernels=(3, 3, 3),
-            strides=(2, 2, 1),
-            start_activation=nn.relu,
-            **blocks,
-        ),
-    )
+    positive: ClassVar[tuple[str, ...]] = (*Experiment.positive, "latent_size")
 
+    def __post_init__(self):
+        super().__post_init__()
+        for name in ("code_penalty", "weight_penalty", "corruption_amount"):
+            check_not_negative(name, getattr(self, name))
+        if self.corruption in ("masking", "salt_and_pepper") and self.corruption_amount > 1:
+            raise UsageError(f"--corruption-amount is {self.corruption_amount}; a share has to be from 0 to 1.")
 
-def foster(size: int, channels: int, latent: int, dtype: DTypeLike) -> Coders:
-    """Foster, chapter 3: four convolutions with leaky ReLU, and their mirror image."""
-    return Coders(
-        ConvEncoder(latent, dtype=dtype),
-        ConvDecoder(start=(size // 4, size // 4, 64), features=(64, 64, 32, channels), dtype=dtype),
-    )
+    def build(self, data: DataSpec) -> Autoencoder:
+        """See `Experiment`."""
+        encoder, decoder = build_coders(
+            self.architecture,
+            data,
+            latent=self.latent_size,
+            heads=1,
+            outputs_per_channel=1,
+            dtype=jnp.dtype(self.dtype),
+        )
+        optimizer = self.optimizer.build()
+        if self.weight_penalty:
+            optimizer = optax.chain(optax.add_decayed_weights(self.weight_penalty), optimizer)
+        model = Autoencoder
+        if self.corruption != "none":
+            model = partial(DenoisingAutoencoder, corruption=Corruption(self.corruption, self.corruption_amount))
+        return model(
+            encoder=encoder,
+            decoder=decoder,
+            optimizer=optimizer,
+            loss=self.loss,
+            reduce=self.reduce,
+            image_range=(-1.0, 1.0) if self.architecture == "lanham_dense" else (0.0, 1.0),
+            code_penalty=self.code_penalty,
+            codes_decode=self.architecture != "pooling_switch",
+        )
 
-
-ARCHITECTURES: dict[str, Callable[..., Coders]] = {"jiang": jiang, "foster": foster}
+    @classmethod
+    def presets(cls) -> dict[str, Self]:
+        """See `Experiment`."""
+        jiang = {"data": DataSettings(name="mnist"), "steps": 14_040}
+        lanham = {"batch_size": 64, "reduce": "mean"}
+        denoising = {"corruption": "masking", "loss": "cross_entropy", **jiang}
+        return {
+            "smoke": cls(**SMOKE, data=DataSettings(size=8), corruption="gaussian", code_penalty=0.01),
+            "paper": cls(architecture="hinton", latent_size=30, **jiang),
+            "jiang_dense": cls(architecture="hinton", **jiang),
+            "jiang_l2": cls(architecture="hinton", latent_size=10, code_penalty=0.01, **jiang),
+            "jiang_pooling": cls(architecture="pooling_repeat", latent_size=32, **jiang),
+            "jiang_switches": cls(architecture="pooling_switch", latent_size=32, **jiang),
+            "jiang_strided": cls(architecture="jiang", latent_size=32, **jiang),
+            "jiang_denoising": cls(architecture="jiang", latent_size=32, **denoising),
+            "jiang_denoising_dense": cls(architecture="vincent", latent_size=500, **denoising),
+            "foster": cls(
+                data=DataSettings(name="mnist"),
+                architecture="foster",
+                reduce="mean",
+                batch_size=32,
+                steps=18_750,
+                optimizer=Optimizer(learning_rate=5e-4),
+            ),
+            "lanham_dense": cls(
+                data=DataSettings(name="fashion_mnist"),
+                architecture="lanham_dense",
+                latent_size=3,
+                weight_penalty=1e-5,
+                steps=93_700,
+                **lanham,
+            ),
+            "lanham": cls(data=DataSettings(name="cifar10"), architecture="lanham", steps=78_100, **lanham),
+        }
 
 
 @register(
     "vae",
     paper="Kingma, Welling 2014, arXiv:1312.6114",
-    systems=("J10", "J11", "F15"),
+    systems=("F15", "J10", "J11", "LA15", "S10"),
     monitor=("test/elbo", "max"),
 )
 @dataclass(frozen=True, kw_only=True)
 class ConvVAE(Experiment):
-    """Convolutional variational autoencoder with a latent space of two dimensions.
+    """Variational autoencoder, by default convolutional with a latent space of two dimensions.
 
         python -m experiments.run vae
         TFDS_DATA_DIR=... python -m experiments.run vae --preset paper
@@ -74,57 +164,90 @@ class ConvVAE(Experiment):
 
     steps: int = 2000
     batch_size: int = 128
-    architecture: Literal["jiang", "foster"] = "jiang"
-    """The networks; see experiments/autoencoders.py."""
+    architecture: PosteriorNetworks = "jiang"
+    """The networks; see experiments/coders.py."""
     latent_size: int = 2
     """Dimensions of the latent space."""
-    likelihood: Literal["bernoulli", "squared_error"] = "bernoulli"
-    """Of the pixels: cross-entropy summed over them, or weighted mean squared error."""
+    likelihood: Likelihoods = "bernoulli"
+    """Of the pixels: cross-entropy summed over them, weighted mean squared error, density of dequantised pixels, or
+    probability of their 256 levels."""
     reconstruction_weight: float = 1000.0
     """Of the mean squared error (with squared_error)."""
+    scale: Literal["shared", "pixel", "fixed"] = "shared"
+    """Of gaussian and discretised_logistic: one learned number per colour, an output of the decoder for every pixel, or
+    fixed_scale."""
+    fixed_scale: float = 0.1
+    """Standard deviation, or scale of the logistic, where the scale is fixed."""
     kl_reduce: Literal["sum", "mean"] = "sum"
     """Over the latent dimensions: the sum is the ELBO's; the mean is what some texts have, a weaker KL."""
     kl_weight: float = 1.0
     """Beta of the beta-VAE; 1 is the ELBO."""
-    optimizer: Adam = Adam(learning_rate=1e-3)
+    kl_warmup_steps: int = 0
+    """Steps in which the weight of the KL rises from 0, in a straight line."""
+    free_bits: float = 0.0
+    """Nats per latent dimension that the KL is not descended below."""
+    importance_samples: int = 1
+    """Above 1: descend the importance-weighted bound with so many samples of the latent vector."""
+    evaluation_samples: int = 4
+    """Samples of the latent vector in the estimate of log p(x) on the test set; each costs a pass of the decoder."""
+    optimizer: Optimizer = field(default_factory=Optimizer)
 
-    positive: ClassVar[tuple[str, ...]] = (*Experiment.positive, "latent_size")
+    positive: ClassVar[tuple[str, ...]] = (
+        *Experiment.positive,
+        "latent_size",
+        "importance_samples",
+        "evaluation_samples",
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name in ("reconstruction_weight", "kl_weight", "kl_warmup_steps", "free_bits"):
+            check_not_negative(name, getattr(self, name))
+        if self.fixed_scale <= 0:
+            raise UsageError(f"--fixed-scale is {self.fixed_scale}; it has to be above 0.")
 
     def build(self, data: DataSpec) -> VAE:
         """See `Experiment`."""
-        height, width, channels = data.image_shape
-        if height != width or height % 4:
-            raise UsageError(
-                f"This autoencoder takes square images of a side that 4 divides, and these are {height}x{width}; "
-                f"set --data.size to {max(1, round(height / 4)) * 4}."
-            )
-        coders = ARCHITECTURES[self.architecture](height, channels, self.latent_size, jnp.dtype(self.dtype))
+        likelihood = self.build_likelihood()
+        outputs, shared = likelihood.outputs_per_channel, self.scale == "shared"
+        encoder, decoder = build_coders(
+            self.architecture,
+            data,
+            latent=self.latent_size,
+            heads=2,
+            outputs_per_channel=1 if shared else outputs,
+            dtype=jnp.dtype(self.dtype),
+        )
         return VAE(
-            encoder=coders.encoder,
-            decoder=coders.decoder,
+            encoder=encoder,
+            decoder=WithScale(decoder) if shared and outputs == 2 else decoder,
             optimizer=self.optimizer.build(),
             latent_size=self.latent_size,
-            likelihood=self.likelihood,
-            reconstruction_weight=self.reconstruction_weight,
+            likelihood=likelihood,
             kl_reduce=self.kl_reduce,
             kl_weight=self.kl_weight,
+            kl_warmup_steps=self.kl_warmup_steps,
+            free_bits=self.free_bits,
+            importance_samples=self.importance_samples,
+            evaluation_samples=self.evaluation_samples,
         )
+
+    def build_likelihood(self) -> Likelihood:
+        """How the decoder's outputs are read."""
+        scale = self.fixed_scale if self.scale == "fixed" else None
+        return {
+            "bernoulli": Bernoulli(),
+            "squared_error": SquaredError(self.reconstruction_weight),
+            "gaussian": Gaussian(scale),
+            "discretised_logistic": DiscretisedLogistic(scale),
+        }[self.likelihood]
 
     @classmethod
     def presets(cls) -> dict[str, Self]:
         """See `Experiment`."""
         mnist = DataSettings(name="mnist")
         return {
-            "smoke": cls(
-                steps=20,
-                batch_size=16,
-                log_every=5,
-                sample_every=10,
-                evaluate_every=20,
-                checkpoint_every=10,
-                num_samples=16,
-                data=DataSettings(size=8),
-            ),
+            "smoke": cls(**SMOKE, data=DataSettings(size=8)),
             "paper": cls(data=mnist, steps=14_000),
             "jiang": cls(data=mnist, steps=14_040, kl_reduce="mean"),
             "foster": cls(
@@ -133,6 +256,143 @@ class ConvVAE(Experiment):
                 likelihood="squared_error",
                 batch_size=32,
                 steps=375_000,
-                optimizer=Adam(learning_rate=5e-4),
+                optimizer=Optimizer(learning_rate=5e-4),
+            ),
+            # The text sums the cross-entropy over batch and pixels and takes the mean of the KL over batch and latent
+            # dimensions, so that the KL weighs a 1024th of what it does in the ELBO.
+            "lanham": cls(
+                data=DataSettings(name="cifar10", size=64),
+                architecture="lanham_vae",
+                latent_size=32,
+                batch_size=32,
+                kl_reduce="mean",
+                kl_weight=1 / 32,
+                steps=156_200,
+            ),
+            "valle": cls(data=mnist, architecture="kingma", latent_size=20, steps=4680),
+            "dense": cls(
+                data=mnist,
+                architecture="dense",
+                latent_size=20,
+                steps=4680,
+                evaluate_every=2340,
+                evaluation_samples=64,
+                optimizer=Optimizer(learning_rate=2e-3, cosine_steps=4680),
             ),
         }
+
+
+@register("face_vae", paper="Kingma, Welling 2014, arXiv:1312.6114", systems=("F17",), monitor=("test/elbo", "max"))
+@dataclass(frozen=True, kw_only=True)
+class FaceVAE(ConvVAE):
+    """Variational autoencoder of faces, with 200 latent dimensions.
+
+    python -m experiments.run face_vae
+    """
+
+    steps: int = 2000
+    batch_size: int = 32
+    data: DataSettings = DataSettings(name="faces", size=128)
+    architecture: PosteriorNetworks = "faces"
+    """The networks; see experiments/coders.py."""
+    likelihood: Likelihoods = "gaussian"
+    """As in vae; of colours a cross-entropy is no likelihood."""
+    latent_size: int = 200
+    """Dimensions of the latent space."""
+    reconstruction_weight: float = 10_000.0
+    """Of the mean squared error (with squared_error)."""
+    optimizer: Optimizer = field(default_factory=lambda: Optimizer(learning_rate=5e-4))
+
+    @classmethod
+    def presets(cls) -> dict[str, Self]:
+        """See `Experiment`."""
+        celeb_a = DataSettings(name="celeb_a", size=128)
+        return {
+            "smoke": cls(**SMOKE, data=DataSettings(name="faces", size=16, num_examples=64), latent_size=8),
+            "paper": cls(data=celeb_a, steps=25_000),
+            "foster": cls(data=celeb_a, architecture="foster_faces", likelihood="squared_error", steps=25_000),
+        }
+
+
+@register("dfc_vae", paper="Hou et al. 2017, arXiv:1610.00291", systems=("S11",), monitor=("test/objective", "min"))
+@dataclass(frozen=True, kw_only=True)
+class DeepFeatureVAE(Experiment):
+    """Deep feature consistent variational autoencoder: images are compared in the feature maps of a network.
+
+    python -m experiments.run dfc_vae
+    """
+
+    steps: int = 2000
+    data: DataSettings = DataSettings(name="faces", size=64)
+    architecture: Literal["hou", "jiang", "foster", "faces"] = "hou"
+    """The networks; see experiments/coders.py."""
+    latent_size: int = 100
+    """Dimensions of the latent space."""
+    features: str = "random"
+    """Where images are compared: the run of a classifier or what export made of it; an .npz with the weights of VGG-19;
+    or random: convolutions as they are drawn."""
+    vgg_layers: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1")
+    """Maps of VGG-19 that are compared."""
+    feature_weight: float = 1000.0
+    """Of the feature loss; it has to suit the size of the features. The paper's beta is 0.5 with the authors' (Keras')
+    weights of VGG-19, whose features are in the hundreds."""
+    kl_weight: float = 1.0
+    """Of the divergence; alpha of the paper."""
+    kl_warmup_steps: int = 0
+    """Steps in which the weight of the KL rises from 0, in a straight line."""
+    halve_every: int = 0
+    """Steps after which the learning rate is halved, again and again; 0 for never."""
+    optimizer: Optimizer = field(default_factory=lambda: Optimizer(learning_rate=5e-4, momentum=0.5))
+
+    positive: ClassVar[tuple[str, ...]] = (*Experiment.positive, "latent_size")
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name in ("feature_weight", "kl_weight", "kl_warmup_steps", "halve_every"):
+            check_not_negative(name, getattr(self, name))
+
+    def build(self, data: DataSpec) -> DFCVAE:
+        """See `Experiment`."""
+        encoder, decoder = build_coders(
+            self.architecture,
+            data,
+            latent=self.latent_size,
+            heads=2,
+            outputs_per_channel=1,
+            dtype=jnp.dtype(self.dtype),
+        )
+        optimizer = self.optimizer.build()
+        if self.halve_every:
+            halving = optax.exponential_decay(1.0, self.halve_every, 0.5, staircase=True)
+            optimizer = optax.chain(optimizer, optax.scale_by_schedule(halving))
+        return DFCVAE(
+            encoder=encoder,
+            decoder=decoder,
+            optimizer=optimizer,
+            latent_size=self.latent_size,
+            kl_weight=self.kl_weight,
+            kl_warmup_steps=self.kl_warmup_steps,
+            features=open_feature_network(
+                self.features, data, vgg_layers=self.vgg_layers, experiment_data=self.data.name
+            ),
+            feature_weight=self.feature_weight,
+        )
+
+    @classmethod
+    def presets(cls) -> dict[str, Self]:
+        """See `Experiment`."""
+        celeb_a = {"data": DataSettings(name="celeb_a", size=64), "steps": 12_715, "halve_every": 2543}
+        celeb_a |= {"features": "vgg19.npz", "feature_weight": 0.5}
+        return {
+            "smoke": cls(
+                **SMOKE, data=DataSettings(name="faces", size=16, num_examples=64), architecture="jiang", latent_size=8
+            ),
+            "paper": cls(**celeb_a),
+            "paper_345": cls(vgg_layers=("relu3_1", "relu4_1", "relu5_1"), **celeb_a),
+        }
+
+
+def check_not_negative(name: str, value: float) -> None:
+    """Raises UsageError unless the setting is 0 or more."""
+    if not value >= 0:
+        raise UsageError(f"--{name.replace('_', '-')} is {value}; it has to be 0 or more.")

@@ -14,11 +14,13 @@ from typing import Annotated, Any, TypeVar
 
 import tyro
 
-from experiments.registry import Experiment
+from experiments.registry import Entry, Experiment
 from gdl_jax.errors import UsageError, nearest
 from gdl_jax.training.sharding import Hosts
 
 Settings = TypeVar("Settings")
+AnyEntry = TypeVar("AnyEntry", bound=Entry)
+AnyStart = TypeVar("AnyStart", bound="Start")
 
 CONFIG = (tyro.conf.FlagCreatePairsOff, tyro.conf.HelptextFromCommentsOff)
 
@@ -50,50 +52,63 @@ def boolean(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors.Prim
 
 
 @dataclass(frozen=True, kw_only=True)
-class Launch(Hosts):
-    """How and where to run; none of it changes what is computed."""
+class Start:
+    """How and where to start; none of it changes what is computed."""
 
     workdir: Path | None = None
     """Folder of the run (default: runs/NAME)."""
     preset: str | None = None
     """Named settings to start from, as `list` shows them; the settings given beside it come on top."""
+    compile_cache: bool = True
+    """Compile anew, and keep no compiled program for the next start."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launch(Hosts, Start):
+    """How and where to train."""
+
     restart: bool = False
     """Delete the run in the workdir and start anew."""
     dry_run: bool = False
     """Print settings, parameters, FLOPs, memory and disk, and stop."""
-    compile_cache: bool = True
-    """Compile anew, and keep no compiled program for the next start."""
     profile: bool = False
     """Write a jax.profiler trace of a few steps to WORKDIR/profile."""
 
 
 def parse_training(name: str, experiment: type[Experiment], arguments: Sequence[str]) -> tuple[Launch, Experiment]:
-    """The settings of `NAME [--setting value ...]`, on top of the preset's.
+    """The settings of `NAME [--setting value ...]` for an experiment; see `parse_entry`."""
+    return parse_entry(name, experiment, arguments, Launch)
+
+
+def parse_entry(
+    name: str, entry: type[AnyEntry], arguments: Sequence[str], launch: type[AnyStart]
+) -> tuple[AnyStart, AnyEntry]:
+    """The settings of `NAME [--setting value ...]`, on top of the preset's, and those of the launch.
 
     Raises:
         UsageError: an unknown preset or setting, or a value of the wrong type.
     """
-    default = experiment()
+    default = entry()
     chosen = [value for option, value in pairwise(arguments) if option == "--preset"]
     chosen += [a.removeprefix("--preset=") for a in arguments if a.startswith("--preset=")]
     if chosen:
-        presets = experiment.presets()
+        presets = entry.presets()
         if chosen[-1] not in presets:
             raise UsageError(f"{name} has no preset {chosen[-1]!r}: {nearest(chosen[-1], presets)}")
         default = presets[chosen[-1]]
     together = dataclasses.make_dataclass(
-        "Training",
+        "Together",
         [
-            ("launch", Annotated[Launch, tyro.conf.arg(name="")], dataclasses.field(default=Launch())),
+            ("launch", Annotated[launch, tyro.conf.arg(name="")], dataclasses.field(default=launch())),
             (
-                "experiment",
-                Annotated[experiment, tyro.conf.arg(name=""), tyro.conf.FlagConversionOff],
+                "entry",
+                Annotated[entry, tyro.conf.arg(name=""), tyro.conf.FlagConversionOff],
                 dataclasses.field(default=default),
             ),
         ],
     )
-    found = parse(together, arguments, prog=f"python -m experiments.run {name}", description=experiment.__doc__)
-    return found.launch, found.experiment
+    found = parse(together, arguments, prog=f"python -m experiments.run {name}", description=entry.__doc__)
+    return found.launch, found.entry
 
 
 def parse_experiment(name: str, experiment: type[Experiment], arguments: Sequence[str]) -> Experiment:
@@ -142,9 +157,12 @@ def _option_names(settings: Any, prefix: str = "") -> list[str]:
     names = []
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
-        name = "" if field.name in ("launch", "experiment") else f"{prefix}{field.name.replace('_', '-')}"
+        name = "" if field.name in ("launch", "entry") else f"{prefix}{field.name.replace('_', '-')}"
         if dataclasses.is_dataclass(value):
             names += _option_names(value, f"{name}." if name else "")
+        elif isinstance(settings, Start) and value is True:
+            # A flag, which says the contrary of its default.
+            names.append(f"no-{name}")
         else:
             names.append(name)
     return names

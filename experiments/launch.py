@@ -11,8 +11,9 @@ import jax
 from experiments import listing, workdir
 from experiments.command_line import Launch, parse_training
 from experiments.dry_run import dry_run, parameters
-from experiments.registry import Experiment, find
-from experiments.verbs import VERBS, run_verb
+from experiments.registry import VERBS, Experiment, Study, find
+from experiments.study import run_study
+from experiments.verbs import run_verb
 from gdl_jax.data.order import Order
 from gdl_jax.data.source import load
 from gdl_jax.data.spec import DataSpec
@@ -28,7 +29,7 @@ from gdl_jax.training.sharding import barrier, check_divisible, connect, make_me
 
 
 def launch(arguments: list[str]) -> int:
-    """Runs a verb or an experiment; see `experiments.run`."""
+    """Runs a verb, an experiment or a study; see `experiments.run`."""
     logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
     # Orbax and tensorboardX speak through absl of things that are no concern of the user.
     logging.getLogger("absl").setLevel(logging.CRITICAL)
@@ -38,8 +39,10 @@ def launch(arguments: list[str]) -> int:
         elif arguments[0] in VERBS:
             keep_compiled_programs()
             run_verb(arguments[0], arguments[1:])
+        elif issubclass(entry := find(arguments[0]), Study):
+            run_study(entry, arguments)
         else:
-            return run_experiment(arguments)
+            return run_experiment(entry, arguments)
     except UsageError as error:
         return _fail(str(error), 2)
     except (CheckpointError, NonFiniteError) as error:
@@ -59,10 +62,10 @@ def _fail(sentence: str, code: int) -> int:
     return code
 
 
-def run_experiment(arguments: list[str]) -> int:
+def run_experiment(entry: type[Experiment], arguments: list[str]) -> int:
     """Trains, or continues to."""
     name = arguments[0]
-    options, experiment = parse_training(name, find(name), arguments[1:])
+    options, experiment = parse_training(name, entry, arguments[1:])
     connect(options)
     if options.compile_cache:
         keep_compiled_programs()

@@ -1,4 +1,4 @@
-"""What `list` prints: the experiments, and where the texts describe them."""
+"""What `list` prints: the experiments and studies, and where the texts describe them."""
 
 from __future__ import annotations
 
@@ -8,29 +8,46 @@ from dataclasses import dataclass
 from typing import Any
 
 from experiments.command_line import parse
-from experiments.registry import Experiment, System, load_all, read_catalogue
+from experiments.registry import Entry, Study, System, load_all, load_studies, read_catalogue
+from gdl_jax.data.source import DataSettings
 from gdl_jax.errors import UsageError, nearest
+
+VERB_SYSTEMS = {
+    "sample": ("F18",),
+    "reconstruct": ("F18", "LA16"),
+    "codes": ("F14", "F16"),
+    "scatter": ("F14", "F16"),
+    "latent_grid": ("F14", "F16", "J12"),
+    "prior_check": ("F16", "F18"),
+    "sweep": ("LA17",),
+    "attributes": ("F19",),
+    "arithmetic": ("S19",),
+    "morph": ("F20", "LA17"),
+}
+"""The systems of the texts that are something to do with a run."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class List:
-    """Show the experiments."""
+    """Show the experiments, which train, and the studies, which show something within seconds."""
 
     text: str | None = None
     """Only those of one text, by chapter: foster, lanham, jiang or valle."""
     json: bool = False
-    """As JSON: a list of objects with name, summary, paper, systems, data, presets."""
+    """As JSON: a list of objects with name, kind, summary, paper, systems, data, presets."""
 
 
-def describe(name: str, experiment: type[Experiment]) -> dict[str, Any]:
-    """One experiment as `list --json` shows it."""
-    presets = experiment.presets()
-    data = dict.fromkeys([experiment().data.name, *(preset.data.name for preset in presets.values())])
+def describe(name: str, entry: type[Entry]) -> dict[str, Any]:
+    """One experiment or study as `list --json` shows it."""
+    presets = entry.presets()
+    settings = [getattr(default, "data", None) for default in (entry(), *presets.values())]
+    data = dict.fromkeys(setting.name for setting in settings if isinstance(setting, DataSettings))
     return {
         "name": name,
-        "summary": experiment.summary(),
-        "paper": experiment.paper,
-        "systems": list(experiment.systems),
+        "kind": "study" if issubclass(entry, Study) else "experiment",
+        "summary": entry.summary(),
+        "paper": entry.paper,
+        "systems": list(entry.systems),
         "data": list(data),
         "presets": list(presets),
     }
@@ -39,42 +56,41 @@ def describe(name: str, experiment: type[Experiment]) -> dict[str, Any]:
 def show(arguments: Sequence[str]) -> None:
     """`list [--text TEXT] [--json]`."""
     options = parse(List, arguments, prog="python -m experiments.run list", description=List.__doc__)
-    experiments, catalogue = load_all(), read_catalogue()
+    entries, catalogue = load_all() | load_studies(), read_catalogue()
     if options.text is not None:
         authors = sorted({system.author.lower() for system in catalogue.values()})
         if options.text.lower() not in authors:
             raise UsageError(f"There is no text {options.text!r}: {nearest(options.text.lower(), authors)}")
         catalogue = {i: s for i, s in catalogue.items() if s.author.lower() == options.text.lower()}
-    found = {n: e for n, e in experiments.items() if options.text is None or set(e.systems) & set(catalogue)}
+    found = {n: e for n, e in entries.items() if options.text is None or set(e.systems) & set(catalogue)}
     if options.json:
-        print(json.dumps([describe(name, experiment) for name, experiment in found.items()], indent=2))
+        print(json.dumps([describe(name, entry) for name, entry in found.items()], indent=2))
     elif options.text is not None:
         print(by_chapter(catalogue.values(), found))
     else:
-        print("\n\n".join(entry(name, experiment, catalogue) for name, experiment in found.items()))
+        print("\n\n".join(paragraph(name, entry, catalogue) for name, entry in found.items()))
 
 
-def entry(name: str, experiment: type[Experiment], catalogue: dict[str, System]) -> str:
-    """A few lines about one experiment."""
-    described = describe(name, experiment)
-    places = dict.fromkeys(catalogue[i].place for i in experiment.systems)
-    return "\n".join(
-        [
-            f"{name}: {described['summary']}",
-            f"  paper    {described['paper']}",
-            f"  texts    {'; '.join(places)}",
-            f"  data     {', '.join(described['data'])}",
-            f"  presets  {', '.join(described['presets'])}",
-            f"  train    python -m experiments.run {name}",
-        ]
-    )
+def paragraph(name: str, entry: type[Entry], catalogue: dict[str, System]) -> str:
+    """A few lines about one experiment or study."""
+    described = describe(name, entry)
+    facts = {
+        "paper": described["paper"],
+        "texts": "; ".join(dict.fromkeys(catalogue[i].place for i in entry.systems)),
+        "data": ", ".join(described["data"]),
+        "presets": ", ".join(described["presets"]),
+        "study" if issubclass(entry, Study) else "train": f"python -m experiments.run {name}",
+    }
+    lines = [f"  {what:<8} {words}" for what, words in facts.items() if words]
+    return "\n".join([f"{name}: {described['summary']}", *lines])
 
 
-def by_chapter(systems: Iterable[System], experiments: dict[str, type[Experiment]]) -> str:
+def by_chapter(catalogue: Iterable[System], entries: dict[str, type[Entry]]) -> str:
     """A text's systems in order, each with the command that runs it."""
     lines, chapter = [], None
-    for system in systems:
-        names = [name for name, experiment in experiments.items() if system.id in experiment.systems]
+    for system in catalogue:
+        names = [name for name, entry in entries.items() if system.id in entry.systems]
+        names += [f"{verb} WORKDIR" for verb, systems in VERB_SYSTEMS.items() if system.id in systems]
         if not names:
             continue
         if system.place != chapter:

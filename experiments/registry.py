@@ -1,4 +1,4 @@
-"""The experiments by name, and what an experiment is."""
+"""What runs by its name: experiments, which train, and studies, which show something within seconds."""
 
 from __future__ import annotations
 
@@ -9,37 +9,33 @@ from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar
+
+import numpy as np
+from jaxtyping import UInt8
 
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.errors import UsageError, nearest
 from gdl_jax.models.model import Model
-from gdl_jax.training.settings import RunSettings
+from gdl_jax.training.settings import RunSettings, check_seed
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 CATALOGUE = Path(__file__).parent / "catalogue.csv"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Experiment(RunSettings):
-    """A typed configuration that builds a model for its data. Its docstring has command, time and score.
-
-    A subclass adds settings, each with a docstring that the command line shows.
-    """
+class Entry:
+    """What experiments and studies have in common. A subclass adds settings, each with a docstring for `--help`."""
 
     paper: ClassVar[str] = ""
     """Where the model was published."""
     systems: ClassVar[tuple[str, ...]] = ()
     """What it covers of the catalogue."""
-    monitor: ClassVar[tuple[str, Literal["min", "max"]] | None] = None
-    """The measure that chooses the best checkpoint."""
-
-    @abstractmethod
-    def build(self, data: DataSpec) -> Model:
-        """The model for such data."""
 
     @classmethod
     def presets(cls) -> dict[str, Self]:
-        """Named settings; "smoke", which every registered experiment has, runs in seconds with tiny networks."""
+        """Named settings."""
         return {}
 
     @classmethod
@@ -48,23 +44,105 @@ class Experiment(RunSettings):
         return inspect.getdoc(cls).splitlines()[0]
 
 
-REGISTRY: dict[str, type[Experiment]] = {}
+@dataclass(frozen=True, kw_only=True)
+class Experiment(Entry, RunSettings):
+    """A typed configuration that builds a model for its data. Its docstring has command, time and score.
 
-FAMILIES = ("autoencoders", "gans")
-"""The modules of experiments; importing one registers what is in it."""
+    Every registered one has a preset "smoke", which runs in seconds with tiny networks.
+    """
+
+    monitor: ClassVar[tuple[str, Literal["min", "max"]] | None] = None
+    """The measure that chooses the best checkpoint."""
+
+    @abstractmethod
+    def build(self, data: DataSpec) -> Model:
+        """The model for such data."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """What a study found."""
+
+    numbers: dict[str, float]
+    """What was measured, by name; finite."""
+    figures: dict[str, Figure | UInt8[np.ndarray, "height width channels"]]
+    """Charts and pictures by name."""
+    text: str
+    """What one sees, in a few lines."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study(Entry):
+    """Typed settings of a demonstration of some seconds. Its docstring has the command, what it shows, its numbers."""
+
+    positive: ClassVar[tuple[str, ...]] = ()
+    """The numbers that have to be above 0."""
+    limits: ClassVar[dict[str, tuple[float, float]]] = {}
+    """The smallest and the largest value of some numbers."""
+
+    def __post_init__(self):
+        for name in self.positive:
+            if not getattr(self, name) > 0:
+                raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it has to be above 0.")
+        for name, (low, high) in self.limits.items():
+            if not low <= getattr(self, name) <= high:
+                raise UsageError(
+                    f"--{name.replace('_', '-')} is {getattr(self, name)}; it has to be from {low} to {high}."
+                )
+        check_seed(getattr(self, "seed", 0))
+
+    @abstractmethod
+    def run(self) -> Findings:
+        """Does it; the same settings give the same findings."""
+
+
+REGISTRY: dict[str, type[Experiment]] = {}
+STUDIES: dict[str, type[Study]] = {}
+
+FAMILIES = (
+    "approximation",
+    "autoencoders",
+    "classifiers",
+    "concepts",
+    "convolutions",
+    "densities",
+    "gans",
+    "linear_models",
+    "monitors",
+    "neurons",
+    "pixel_densities",
+    "regression",
+    "representations",
+    "sequences",
+    "toolkit",
+)
+"""The modules of experiments and studies; importing one registers what is in it."""
+
+AnyEntry = TypeVar("AnyEntry", bound=type[Entry])
 
 
 def register(
     name: str, *, paper: str, systems: tuple[str, ...], monitor: tuple[str, Literal["min", "max"]] | None = None
-) -> Callable[[type[Experiment]], type[Experiment]]:
-    """Makes an experiment known to the launcher, the tests and the benchmark under a name."""
+) -> Callable[[AnyEntry], AnyEntry]:
+    """Makes an experiment or a study known under a name: to the launcher and the tests, an experiment to the benchmark.
 
-    def add(experiment: type[Experiment]) -> type[Experiment]:
-        if name in REGISTRY:
+    Args:
+        name: what the launcher calls it.
+        paper: where the model was published.
+        systems: ids of the catalogue.
+        monitor: see `Experiment`.
+    """
+
+    def add(entry: AnyEntry) -> AnyEntry:
+        if name in REGISTRY or name in STUDIES:
             raise ValueError(f"There are two experiments of the name {name!r}.")
-        experiment.paper, experiment.systems, experiment.monitor = paper, systems, monitor
-        REGISTRY[name] = experiment
-        return experiment
+        entry.paper, entry.systems = paper, systems
+        if issubclass(entry, Study):
+            STUDIES[name] = entry
+        else:
+            entry.monitor = monitor
+            REGISTRY[name] = entry
+        return entry
 
     return add
 
@@ -76,25 +154,34 @@ def load_all() -> dict[str, type[Experiment]]:
     return REGISTRY
 
 
-def find(name: str) -> type[Experiment]:
-    """The experiment of this name, or `package.module:attribute` outside the tree.
+def load_studies() -> dict[str, type[Study]]:
+    """Every study of this tree."""
+    load_all()
+    return STUDIES
+
+
+def find(name: str) -> type[Experiment] | type[Study]:
+    """The experiment or study of this name, or `package.module:attribute` outside the tree.
 
     Raises:
         UsageError: there is none.
     """
     if ":" in name:
         return _import(name)
-    experiments = load_all()
-    if name not in experiments:
-        raise UsageError(f"There is no experiment {name!r}: {nearest(name, [*experiments, *VERBS])}")
-    return experiments[name]
+    entries = load_all() | load_studies()
+    if name not in entries:
+        raise UsageError(f"There is no experiment {name!r}: {nearest(name, [*entries, *VERBS])}")
+    return entries[name]
 
 
-VERBS = ("list", "sample", "reconstruct", "interpolate", "evaluate", "report", "export")
+VERBS = (
+    *("list", "sample", "reconstruct", "interpolate", "evaluate", "report", "export"),
+    *("codes", "scatter", "latent_grid", "prior_check", "sweep", "morph", "attributes", "arithmetic"),
+)
 """What the launcher does beside training; here so that a misspelt one is recognised."""
 
 
-def _import(name: str) -> type[Experiment]:
+def _import(name: str) -> type[Experiment] | type[Study]:
     module_name, _, attribute = name.partition(":")
     if not all(part.isidentifier() for part in (*module_name.split("."), attribute)):
         raise UsageError(f"{name!r} is no name of an experiment; outside the tree it is package.module:Experiment.")
@@ -106,15 +193,17 @@ def _import(name: str) -> type[Experiment]:
             "run from the folder that holds it, or add it to PYTHONPATH."
         ) from error
     found: Any = getattr(module, attribute, None)
-    if not _is_experiment(found):
-        options = [key for key, value in vars(module).items() if _is_experiment(value)]
+    if not _is_entry(found):
+        options = [key for key, value in vars(module).items() if _is_entry(value)]
         raise UsageError(f"{module_name} has no experiment {attribute!r}: {nearest(attribute, options)}")
     return found
 
 
-def _is_experiment(value: Any) -> bool:
-    is_class = inspect.isclass(value) and issubclass(value, Experiment) and is_dataclass(value)
-    return is_class and not getattr(value.build, "__isabstractmethod__", False)
+def _is_entry(value: Any) -> bool:
+    if not (inspect.isclass(value) and issubclass(value, Experiment | Study) and is_dataclass(value)):
+        return False
+    method = value.build if issubclass(value, Experiment) else value.run
+    return not getattr(method, "__isabstractmethod__", False)
 
 
 @dataclass(frozen=True)

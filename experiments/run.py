@@ -33,6 +33,8 @@ Start here:
 The same command again continues a run. What to do with one:
   sample, reconstruct, interpolate, evaluate, report, export, each with the workdir:
   python -m experiments.run sample runs/dcgan --num 64 --seed 3 --out grid.png
+and with the latent space of one:
+  codes, scatter, latent_grid, prior_check, sweep, morph, attributes, arithmetic
 """
 
 

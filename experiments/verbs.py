@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,15 +23,18 @@ from gdl_jax.data.spec import DataSpec
 from gdl_jax.data.transforms import to_uint8
 from gdl_jax.errors import UsageError
 from gdl_jax.files import write_atomically
+from gdl_jax.metrics.features import PIXELS, Features, network_features
+from gdl_jax.models.classifier import Classifier
 from gdl_jax.models.latents import slerp
-from gdl_jax.models.model import LatentModel, Model, Reconstructs
+from gdl_jax.models.model import LatentModel, Model, Reconstructs, Samples
 from gdl_jax.pictures.grid import grid, rows, save_png
 from gdl_jax.pictures.report import write_report
 from gdl_jax.steps.random import stream_key
 from gdl_jax.steps.state import TrainState
 from gdl_jax.training.checkpoint import Checkpoints
+from gdl_jax.training.export import digest, load_export, state_of, variables
 from gdl_jax.training.export import export as write_export
-from gdl_jax.training.observer import PROTOCOL, Observer
+from gdl_jax.training.observer import Observer
 from gdl_jax.training.program import abstract_carry, make_reconstructor, make_sampler
 from gdl_jax.training.settings import check_seed
 from gdl_jax.training.sharding import make_mesh
@@ -98,6 +102,8 @@ class Evaluate(OnCheckpoint):
 
     json: bool = False
     """Print one JSON object and nothing else."""
+    features: Path | None = None
+    """Run of a classifier, or what export made of one: also take the Frechet distance between its features."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +113,10 @@ class Report(OnRun):
 
 @dataclass(frozen=True, kw_only=True)
 class Export(OnCheckpoint):
-    """Write what sampling needs into one .npz file that NumPy reads."""
+    """Write the networks of a run into one .npz file that NumPy reads.
+
+    That of a classifier is what `evaluate --features` takes.
+    """
 
     out: Path | None = None
     """File to write (default: WORKDIR/export.npz)."""
@@ -141,6 +150,38 @@ def open_run(workdir: Path, checkpoint: str) -> Opened:
     if restored is None:
         raise UsageError(f"The run in {workdir} has no checkpoint yet; train it first.")
     return Opened(saved, experiment, model, restored.step, restored.tree.state)
+
+
+def open_export(path: Path) -> Opened:
+    """Reads settings and networks of an export.
+
+    Raises:
+        UsageError: it is none, or it is damaged.
+    """
+    networks, saved = load_export(path)
+    experiment = workdirs.load_experiment(saved)
+    model = experiment.build(DataSpec.from_json(saved["data"]))
+    return Opened(saved, experiment, model, saved["step"], state_of(networks))
+
+
+def open_features(path: Path) -> Features:
+    """The features of a classifier, of its export or of the newest checkpoint of its run.
+
+    Raises:
+        UsageError: it is neither, or it is damaged.
+    """
+    run = open_run(path, "latest") if path.is_dir() else open_export(path)
+    if not isinstance(run.model, Classifier):
+        raise UsageError(f"{path} is of {run.saved['name']!r}; --features takes the run or the export of a classifier.")
+    name = f"{run.saved['name']}_{digest(variables(run.state))[:8]}"
+    return network_features(
+        name,
+        f"inputs of the last layer of {name} ({type(run.model.network).__name__}, {run.step} steps on "
+        f"{run.experiment.data.name}; the number is the beginning of the SHA-256 of its variables)",
+        partial(run.model.features, run.state),
+        shape=DataSpec.from_json(run.saved["data"]).image_shape,
+        image_range=run.model.image_range,
+    )
 
 
 def _step_of(checkpoint: str, checkpoints: Checkpoints, workdir: Path) -> int | None:
@@ -181,16 +222,19 @@ def _check_out(out: Path, suffixes: tuple[str, ...]) -> Path:
     return out
 
 
-def _check_num(num: int, option: str = "num", least: int = 1) -> None:
+def check_num(num: int, option: str = "num", least: int = 1) -> None:
+    """Raises a UsageError for a number that is too small."""
     if num < least:
         raise UsageError(f"--{option} is {num}; it has to be {least} or more.")
 
 
 def sample(options: Sample) -> None:
     """`sample WORKDIR`."""
-    _check_num(options.num)
+    check_num(options.num)
     out = _check_out(options.out or options.workdir / "sample.png", (".png", ".npz"))
     run = open_run(options.workdir, options.checkpoint)
+    if not isinstance(run.model, Samples):
+        raise UsageError(f"{run.saved['name']} draws no images; use evaluate.")
     draw = make_sampler(run.model, make_mesh(jax.devices()[:1]))
     images = draw(run.state, stream_key(options.seed, "sample verb"), options.num)
     _write(images, grid(images), out)
@@ -198,7 +242,7 @@ def sample(options: Sample) -> None:
 
 def reconstruct(options: Reconstruct) -> None:
     """`reconstruct WORKDIR`."""
-    _check_num(options.num)
+    check_num(options.num)
     out = _check_out(options.out or options.workdir / "reconstruct.png", (".png", ".npz"))
     run = open_run(options.workdir, options.checkpoint)
     if not isinstance(run.model, Reconstructs):
@@ -213,8 +257,8 @@ def reconstruct(options: Reconstruct) -> None:
 
 def interpolate(options: Interpolate) -> None:
     """`interpolate WORKDIR`."""
-    _check_num(options.num)
-    _check_num(options.points, "points", 2)
+    check_num(options.num)
+    check_num(options.points, "points", 2)
     out = _check_out(options.out or options.workdir / "interpolate.png", (".png", ".npz"))
     run = open_run(options.workdir, options.checkpoint)
     if not isinstance(run.model, LatentModel):
@@ -232,12 +276,15 @@ def evaluate(options: Evaluate) -> None:
     run = open_run(options.workdir, options.checkpoint)
     experiment = run.experiment
     train, test = load(experiment.data, "train"), load(experiment.data, "test")
-    observer = Observer(run.model, train, test, experiment, make_mesh(jax.devices()[:1]))
+    features = (PIXELS,) if options.features is None else (PIXELS, open_features(options.features))
+    if len(features) > 1 and not isinstance(run.model, Samples):
+        raise UsageError(f"{run.saved['name']} draws no images whose features could be measured; leave --features out.")
+    observer = Observer(run.model, train, test, experiment, make_mesh(jax.devices()[:1]), features)
     values = observer.evaluate(run.state)
     if options.json:
         found = {"name": run.saved["name"], "workdir": str(options.workdir), "step": run.step}
         found |= {"data": experiment.data.name, "num_test": len(test), "seed": experiment.seed}
-        print(json.dumps(found | {"metrics": values, "protocol": PROTOCOL}))
+        print(json.dumps(found | {"metrics": values, "protocol": observer.protocol()}))
         return
     print(f"{run.saved['name']}, step {run.step}, {len(test)} test examples of {experiment.data.name}")
     for name, value in sorted(values.items()):
@@ -269,9 +316,13 @@ VERBS = {
 
 def run_verb(name: str, arguments: Sequence[str]) -> None:
     """Parses the words after a verb, and does it."""
-    settings, act = VERBS[name]
+    # Only now, for these modules build on this one.
+    from experiments.attribute_verbs import ATTRIBUTE_VERBS
+    from experiments.latent_verbs import LATENT_VERBS
+
+    settings, act = (VERBS | LATENT_VERBS | ATTRIBUTE_VERBS)[name]
     options = parse(settings, arguments, prog=f"python -m experiments.run {name}", description=settings.__doc__)
     workdirs.read(options.workdir)
-    if isinstance(options, Seeded):
+    if hasattr(options, "seed"):
         check_seed(options.seed)
     act(options)

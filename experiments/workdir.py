@@ -17,7 +17,7 @@ from typing import Any
 import jax
 
 from experiments.command_line import parse_experiment, to_arguments
-from experiments.registry import Experiment, find
+from experiments.registry import Entry, Experiment, Findings, Study, find
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.errors import UsageError
 from gdl_jax.files import write_json
@@ -27,6 +27,11 @@ CONFIG = "config.json"
 CONTENTS = ("checkpoints", "metrics.jsonl", "tensorboard", "samples", "report.html", "profile", CONFIG)
 """All that a run writes, config.json last: without it the folder would not be known for a run."""
 
+STUDY = "study"
+"""The kind of a config.json that is of a study."""
+STUDY_CONTENTS = ("figures", "summary.json", "report.html", CONFIG)
+"""All that a study writes."""
+
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "torch")
 
 
@@ -35,9 +40,9 @@ def default(name: str) -> Path:
     return Path("runs") / name.rpartition(":")[2]
 
 
-def config_dict(experiment: Experiment) -> dict[str, Any]:
+def config_dict(entry: Entry) -> dict[str, Any]:
     """The settings as JSON."""
-    return json.loads(json.dumps(dataclasses.asdict(experiment), default=str))
+    return json.loads(json.dumps(dataclasses.asdict(entry), default=str))
 
 
 def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -59,13 +64,9 @@ def check(workdir: Path, name: str, experiment: Experiment, *, restart: bool) ->
     Raises:
         UsageError: it holds something else, a run of another experiment, or one with other settings to continue.
     """
-    if not (workdir / CONFIG).exists():
-        if workdir.exists() and (not workdir.is_dir() or any(not _is_partial(path) for path in workdir.iterdir())):
-            raise UsageError(f"{workdir} exists and holds no run; choose another --workdir, or empty it.")
+    saved = check_owner(workdir, name)
+    if saved is None:
         return
-    saved = read(workdir)
-    if saved["name"] != name:
-        raise UsageError(f"{workdir} holds a run of {saved['name']!r}, not of {name!r}; choose another --workdir.")
     before, now = flatten(saved["config"]), flatten(config_dict(experiment))
     changed = [key for key in {**before, **now} if before.get(key) != now.get(key) and key not in MAY_CHANGE]
     if changed and not restart:
@@ -76,16 +77,32 @@ def check(workdir: Path, name: str, experiment: Experiment, *, restart: bool) ->
         )
 
 
+def check_owner(workdir: Path, name: str) -> dict[str, Any] | None:
+    """The config.json of the run of this name that the folder holds; None where there is no folder, or an empty one.
+
+    Raises:
+        UsageError: it holds something else.
+    """
+    if not (workdir / CONFIG).exists():
+        if workdir.exists() and (not workdir.is_dir() or any(not _is_partial(path) for path in workdir.iterdir())):
+            raise UsageError(f"{workdir} exists and holds no run; choose another --workdir, or empty it.")
+        return None
+    saved = _load(workdir)
+    if saved["name"] != name:
+        raise UsageError(f"{workdir} holds a run of {saved['name']!r}, not of {name!r}; choose another --workdir.")
+    return saved
+
+
 def _is_partial(path: Path) -> bool:
     """Whether a file was being written when the process was killed."""
     return path.name.startswith(".") and path.suffix == ".partial"
 
 
-def delete(workdir: Path) -> None:
+def delete(workdir: Path, contents: tuple[str, ...] = CONTENTS) -> None:
     """Removes a run, and nothing else that may lie in its folder."""
     if not (workdir / CONFIG).exists():
         return
-    for name in CONTENTS:
+    for name in contents:
         path = workdir / name
         if path.is_dir():
             shutil.rmtree(path)
@@ -96,11 +113,25 @@ def delete(workdir: Path) -> None:
 def write(
     workdir: Path, name: str, experiment: Experiment, data: DataSpec, arguments: list[str], parameters: dict[str, int]
 ) -> None:
-    """Writes config.json, on which everything that reads a run relies; it is also the trial whether the disk takes it.
+    """Writes a run's config.json, on which everything that reads it relies.
 
     Raises:
         UsageError: the folder cannot be written.
     """
+    _write_config(workdir, name, experiment, arguments, data=data.to_json(), parameters=parameters)
+
+
+def write_study(workdir: Path, name: str, study: Study, arguments: list[str], findings: Findings) -> None:
+    """Writes a study's config.json, with its words and the names of its figures.
+
+    Raises:
+        UsageError: the folder cannot be written.
+    """
+    _write_config(workdir, name, study, arguments, kind=STUDY, text=findings.text, figures=list(findings.figures))
+
+
+def _write_config(workdir: Path, name: str, entry: Experiment | Study, arguments: list[str], **more: Any) -> None:
+    """It is also the trial whether the disk takes it."""
     path = workdir / CONFIG
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     try:
@@ -110,14 +141,13 @@ def write(
             path,
             {
                 "name": name,
-                "summary": type(experiment).summary(),
-                "paper": experiment.paper,
+                "summary": type(entry).summary(),
+                "paper": entry.paper,
                 "command": command(arguments),
                 "started": before["started"],
                 "resumed": [*before["resumed"], now] if path.exists() else [],
-                "config": config_dict(experiment),
-                "data": data.to_json(),
-                "parameters": parameters,
+                "config": config_dict(entry),
+                **more,
                 "devices": f"{jax.device_count()} x {jax.devices()[0].device_kind}, {jax.process_count()} process(es)",
                 "versions": versions(),
                 "git": git_state(),
@@ -130,11 +160,22 @@ def write(
 
 
 def read(workdir: Path) -> dict[str, Any]:
-    """The config.json of a run.
+    """The config.json of a run, which has a model.
 
     Raises:
-        UsageError: there is none, or it is damaged.
+        UsageError: there is none, or it is damaged, or it is of a study.
     """
+    saved = _load(workdir)
+    if saved.get("kind") == STUDY:
+        raise UsageError(
+            f"{workdir} holds the study {saved['name']!r}, which has no model; its findings are in "
+            f"{workdir / 'report.html'}."
+        )
+    return saved
+
+
+def _load(workdir: Path) -> dict[str, Any]:
+    """The config.json of a run or a study."""
     if not workdir.is_dir():
         raise UsageError(f"There is no folder {workdir}; give the workdir of a run, such as runs/dcgan.")
     try:
@@ -143,7 +184,7 @@ def read(workdir: Path) -> dict[str, Any]:
         raise UsageError(f"{workdir} holds no run: it has no {CONFIG}.") from error
     except (OSError, ValueError) as error:
         raise UsageError(f"{workdir / CONFIG} is damaged ({error}); restore it from a copy.") from error
-    if not (isinstance(saved, dict) and {"name", "config", "data"} <= saved.keys()):
+    if not (isinstance(saved, dict) and ({"name", "config", "data"} <= saved.keys() or saved.get("kind") == STUDY)):
         raise UsageError(f"{workdir} holds no run: its {CONFIG} is of something else.")
     return saved
 

@@ -14,6 +14,7 @@ from benchmarks.peers.networks import TorchDecoder, TorchEncoder
 from experiments.autoencoders import ConvVAE
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.networks.conv_autoencoder import ConvDecoder, ConvEncoder
+from gdl_jax.steps.optimizers import Adam, Optimizer
 
 
 @peer_of("vae")
@@ -24,12 +25,19 @@ class VAEPeer(Peer):
         model = experiment.build(data)
         if type(model.encoder) is not ConvEncoder or type(model.decoder) is not ConvDecoder:
             raise NoPeer("these networks are not written in PyTorch")
+        options = (experiment.kl_warmup_steps, experiment.free_bits, experiment.importance_samples - 1)
+        if experiment.likelihood not in ("bernoulli", "squared_error") or any(options):
+            raise NoPeer("this objective is not written in PyTorch")
+        rule = experiment.optimizer
+        rates = {"learning_rate": rule.learning_rate, "b2": rule.b2, "eps": rule.eps}
+        if rule != Optimizer(momentum=rule.momentum, **rates):
+            raise NoPeer("weight decay, schedules and other rules than Adam are not written in PyTorch")
         self.encoder = TorchEncoder(model.encoder, data.image_shape)
         self.decoder = TorchDecoder(model.decoder, experiment.latent_size)
         self.networks = {"encoder": self.encoder, "decoder": self.decoder}
         for network in self.networks.values():
             network.to(device, memory_format=torch.channels_last)
-        self.optimizers = {"vae": adam(self.networks.values(), experiment.optimizer)}
+        self.optimizers = {"vae": adam(self.networks.values(), Adam(b1=rule.momentum, **rates))}
         self.image_range, self.settings = model.image_range, experiment
 
     def step(self, batches: Sequence[Tensor]) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ from gdl_jax.errors import UsageError, nearest
 
 Split = Literal["train", "test"]
 
-BUILT_IN = ("digits", "folder", "noise", "shapes")
+BUILT_IN = ("digits", "faces", "folder", "noise", "shapes")
 
 READ_BLOCK = 512
 
@@ -126,7 +126,7 @@ class DataSettings:
     """Which data, and how they are prepared."""
 
     name: str = "digits"
-    """Data set: digits, shapes, noise (built in), folder (your images, see dir), or any image set of TFDS (mnist,
+    """Data set: digits, shapes, faces, noise (built in), folder (your images, see dir), or any image set of TFDS (mnist,
     cifar10, celeb_a ...)."""
 
     dir: Path | None = None
@@ -142,10 +142,10 @@ class DataSettings:
     """Side in pixels of the square cut from the centre before resizing (default: the shorter side; 140 for celeb_a)."""
 
     num_examples: int | None = None
-    """Use only the first so many examples; for shapes and noise, how many to make (default: all; 10,000 and 1,024)."""
+    """Use only the first so many examples; for generated sets, how many to make (default: all; 10,000, of noise 1,024)."""
 
     seed: int = 0
-    """Seed of the generated sets (shapes, noise); stored data do not depend on it."""
+    """Seed of the generated sets (shapes, faces, noise); stored data do not depend on it."""
 
     placement: Literal["auto", "device", "host"] = "auto"
     """Where the examples wait: in the accelerator's memory, streamed from the host, or chosen by their size."""

@@ -69,6 +69,14 @@ class Reconstructs(Decodes, Protocol):
 
 
 @runtime_checkable
+class Denoises(Reconstructs, Protocol):
+    """A model whose reconstruction of a noisy image is the clean one."""
+
+    def corrupt(self, images: Array, key: Key[Array, ""]) -> Array:
+        """Images with the noise that it takes away."""
+
+
+@runtime_checkable
 class Classifies(Model, Protocol):
     """A model that tells classes apart."""
 

@@ -6,8 +6,8 @@ One entry of the lists is one block. The defaults are the mirrored pair of Foste
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import partial
+from typing import Literal
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -17,11 +17,8 @@ from jaxtyping import Array, Float
 from gdl_jax.layers.convolution import Conv, Padding
 from gdl_jax.layers.initializers import Initializer, glorot_uniform
 from gdl_jax.layers.normalisation import BatchNorm
-from gdl_jax.layers.resampling import UpConv, Upsampling
-
-Activation = Callable[[Array], Array]
-Norm = Callable[..., nn.Module]
-"""Called as norm(dtype=...)(x, train=...)."""
+from gdl_jax.layers.resampling import UpConv, Upsampling, upsample_nearest
+from gdl_jax.networks.mlp import Activation, Norm
 
 leaky_relu: Activation = partial(nn.leaky_relu, negative_slope=0.3)
 """Keras' slope, which Foster's chapter 3 uses."""
@@ -96,10 +93,11 @@ class ConvDecoder(nn.Module):
         kernels: side of the square kernel of each block.
         strides: by how much each block enlarges the image.
         upsampling: how; see `UpConv`.
-        padding: of every convolution.
+        padding: of every convolution; "EDGE" repeats the image's border, with nearest up-sampling and odd kernels.
         norm: of the hidden blocks; None for none.
         activation: of the hidden blocks.
         start_activation: of the projection; None for none.
+        project: by a Dense layer; else the code is the small image, flattened.
         dropout_rate: share of the units that training sets to zero.
         kernel_init: initial kernels.
         dtype: dtype of computation.
@@ -111,10 +109,11 @@ class ConvDecoder(nn.Module):
     kernels: tuple[int, ...] = (3, 3, 3, 3)
     strides: tuple[int, ...] = (1, 2, 2, 1)
     upsampling: Upsampling = "transposed"
-    padding: Padding = "SAME"
+    padding: Padding | Literal["EDGE"] = "SAME"
     norm: Norm | None = None
     activation: Activation = leaky_relu
     start_activation: Activation | None = None
+    project: bool = True
     dropout_rate: float = 0.0
     kernel_init: Initializer = glorot_uniform
     dtype: DTypeLike = jnp.float32
@@ -125,17 +124,51 @@ class ConvDecoder(nn.Module):
         self, z: Float[Array, "batch latent"], *, train: bool
     ) -> Float[Array, "batch height width {self.features[-1]}"]:
         """Logits or means, float32, unbounded. Dropout draws from the rng stream "dropout"."""
+        if self.padding == "EDGE" and self.upsampling != "nearest":
+            raise ValueError(f"The border is repeated with nearest up-sampling, not with {self.upsampling!r}.")
         settings = {"kernel_init": self.kernel_init, "dtype": self.dtype, "param_dtype": self.param_dtype}
-        x = nn.Dense(math.prod(self.start), **settings)(z).reshape(-1, *self.start)
+        x = nn.Dense(math.prod(self.start), **settings)(z) if self.project else z
+        x = x.reshape(-1, *self.start)
         if self.start_activation:
             x = self.start_activation(x)
 
-        settings |= {"upsampling": self.upsampling, "padding": self.padding}
         blocks = zip(self.features, self.kernels, self.strides, strict=True)
         for i, (features, kernel, strides) in enumerate(blocks, start=1):
-            x = UpConv(features, kernel, strides, **settings)(x)
+            if self.padding == "EDGE":
+                x = pad_edge(upsample_nearest(x) if strides == 2 else x, kernel // 2)
+                x = Conv(features, (kernel, kernel), padding="VALID", **settings)(x)
+            else:
+                x = UpConv(features, kernel, strides, self.upsampling, self.padding, **settings)(x)
             if i < len(self.features):
                 if self.norm:
                     x = self.norm(dtype=self.dtype)(x, train=train)
                 x = nn.Dropout(self.dropout_rate)(self.activation(x), deterministic=not train)
         return x.astype(jnp.float32)
+
+
+def pad_edge(
+    x: Float[Array, "batch height width channels"], width: int
+) -> Float[Array, "batch padded_height padded_width channels"]:
+    """Repeats the outermost rows and columns `width` times (PyTorch's ReplicationPad2d)."""
+    return jnp.pad(x, ((0, 0), (width, width), (width, width), (0, 0)), mode="edge")
+
+
+class WithScale(nn.Module):
+    """A decoder, and beside its outputs one learned number per channel: the log-scale that all pixels share.
+
+    Attributes:
+        decoder: (latents, train) -> outputs.
+        initial: the scale at the beginning.
+    """
+
+    decoder: nn.Module
+    initial: float = 0.3
+
+    @nn.compact
+    def __call__(
+        self, z: Float[Array, "batch latent"], *, train: bool
+    ) -> Float[Array, "batch height width twice_the_channels"]:
+        """The outputs, then the log-scales, along the last axis."""
+        x = self.decoder(z, train=train)
+        log_scale = self.param("log_scale", nn.initializers.constant(math.log(self.initial)), x.shape[-1:])
+        return jnp.concatenate([x, jnp.broadcast_to(log_scale, x.shape)], axis=-1)

@@ -1,4 +1,4 @@
-"""One page that tells a whole run: `report.html`, made from the other files of its workdir, complete in itself."""
+"""One page that tells a whole run or study: `report.html`, made from its folder's other files, complete in itself."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from gdl_jax.errors import UsageError
 from gdl_jax.files import write_text
+from gdl_jax.metrics.monitor import Series, watch
 from gdl_jax.pictures.curves import Number, escape, finite, short_number, svg_curves
 
 TEMPLATE = Path(__file__).with_name("report.html")
@@ -34,7 +35,7 @@ class History:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """What a workdir holds.
+    """What the folder of a run or a study holds.
 
     Attributes:
         config: content of config.json.
@@ -42,6 +43,7 @@ class Run:
         evaluations: its evaluation lines, likewise.
         pictures: group -> (step, file) in order.
         summary: content of summary.json, or {}.
+        figures: files of figures/ that config.json names, the SVG where there is a PNG too.
     """
 
     config: dict[str, Any]
@@ -49,13 +51,15 @@ class Run:
     evaluations: list[dict[str, Any]]
     pictures: dict[str, list[tuple[int, Path]]]
     summary: dict[str, Any]
+    figures: list[Path]
 
 
 def write_report(workdir: Path) -> Path:
     """Write `workdir/report.html`: one page without any request to elsewhere, that replaces an older one in one go.
 
     Args:
-        workdir: folder of a run with config.json and, where they exist, metrics.jsonl, samples/*.png, summary.json.
+        workdir: folder of a run or a study with config.json and, where they exist, metrics.jsonl, samples/*.png,
+            summary.json, figures/*.
 
     Returns:
         Path of the page.
@@ -77,13 +81,15 @@ def read_run(workdir: Path) -> Run:
     """
     if not (workdir / "config.json").is_file():
         raise UsageError(f"{workdir} holds no config.json, so it is no run: give the workdir of a run.")
+    config = _json_object(workdir / "config.json")
     lines = list(_json_lines(workdir / "metrics.jsonl"))
     return Run(
-        config=_json_object(workdir / "config.json"),
+        config=config,
         lines=_in_order(line for line in lines if isinstance(line.get("metrics"), dict)),
         evaluations=_in_order(line for line in lines if isinstance(line.get("evaluation"), dict)),
         pictures=_pictures(workdir / "samples"),
         summary=_json_object(workdir / "summary.json") if (workdir / "summary.json").is_file() else {},
+        figures=_figures(workdir / "figures", config.get("figures") or ()),
     )
 
 
@@ -97,7 +103,10 @@ def render(run: Run) -> str:
         "summary": escape(config.get("summary", "")),
         "command": escape(config.get("command", "")),
         "status": _status(run),
+        "text": escape(config.get("text", "")),
+        "figures": _section("Figures", "".join(map(_figure, run.figures)), "figures"),
         "results": _section("Results", _table(_flat_rows(run.summary))),
+        "alarms": _section("Alarms", _table(_alarms(training))),
         "pictures": _section("Pictures", "".join(player(*group) for group in run.pictures.items()), "players"),
         "training": _section("Training", _charts(training), "charts"),
         "evaluation": _section("Evaluation", _charts(evaluation), "charts"),
@@ -106,6 +115,11 @@ def render(run: Run) -> str:
         "versions": _section("Environment", _table(_flat_rows(versions))),
     }
     return fill(TEMPLATE.read_text(encoding="utf-8"), parts)
+
+
+def _alarms(training: Mapping[str, History]) -> list[tuple[str, str, str]]:
+    series = {name: Series(np.array(history.steps), np.array(history.values)) for name, history in training.items()}
+    return [(f"step {alarm.step:,}", alarm.metric, alarm.words) for alarm in watch(series)]
 
 
 def fill(template: str, parts: Mapping[str, str]) -> str:
@@ -217,6 +231,18 @@ def _pictures(folder: Path) -> dict[str, list[tuple[int, Path]]]:
     return {group: sorted(groups[group]) for group in in_order}
 
 
+def _figures(folder: Path, names: Iterable[str]) -> list[Path]:
+    found = [[path for kind in ("svg", "png") if (path := folder / f"{name}.{kind}").is_file()] for name in names]
+    return [paths[0] for paths in found if paths]
+
+
+def _figure(path: Path) -> str:
+    kind = "svg+xml" if path.suffix == ".svg" else "png"
+    data = base64.b64encode(path.read_bytes()).decode()
+    name = escape(path.stem.replace("_", " "))
+    return f'<figure><figcaption>{name}</figcaption><img src="data:image/{kind};base64,{data}" alt="{name}"></figure>'
+
+
 def _is_png(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(len(PNG_SIGNATURE)) == PNG_SIGNATURE
@@ -231,7 +257,7 @@ def _status(run: Run) -> str:
     seconds = last.get("seconds") or {}
     parameters = run.config.get("parameters") or {}
     entries = {
-        "Step": f"{last['step']:,}" if last else "none yet",
+        "Step": f"{last['step']:,}" if last else "" if run.config.get("kind") == "study" else "none yet",
         "Epoch": _number(last.get("epoch")),
         "Training": duration(seconds.get("train")),
         "Compiling": duration(seconds.get("compile")),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
+import jax
 import optax
 
 from gdl_jax.errors import UsageError
@@ -24,11 +26,9 @@ class Adam:
     """Added to the root of the mean square."""
 
     def __post_init__(self):
-        if not 0 < self.learning_rate < math.inf:
-            raise UsageError(f"--optimizer.learning-rate is {self.learning_rate}; it has to be above 0.")
-        for name in ("b1", "b2"):
-            if not 0 <= getattr(self, name) < 1:
-                raise UsageError(f"--optimizer.{name} is {getattr(self, name)}; it has to be from 0 to below 1.")
+        check_learning_rate(self.learning_rate)
+        check_decay("b1", self.b1)
+        check_decay("b2", self.b2)
 
     def build(self, interval: int = 1) -> optax.GradientTransformation:
         """The update rule, for a network with a further phase in every `interval`-th step if that is above 1.
@@ -38,3 +38,68 @@ class Adam:
         """
         c = 1.0 if interval == 1 else interval / (interval + 1)
         return optax.adam(c * self.learning_rate, self.b1**c, self.b2**c, self.eps)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimizer:
+    """Gradient descent of two kinds, with weight decay and a learning rate that may rise and fall."""
+
+    rule: Literal["adam", "sgd"] = "adam"
+    """Adam (Kingma and Ba 2015), or stochastic gradient descent with momentum."""
+    learning_rate: float = 1e-3
+    """Step size; the highest where it changes."""
+    momentum: float = 0.9
+    """Decay of the mean of the gradients: Adam's b1, SGD's momentum."""
+    b2: float = 0.999
+    """Decay of the mean of their squares (Adam)."""
+    eps: float = 1e-8
+    """Added to the root of the mean square (Adam)."""
+    weight_decay: float = 0.0
+    """Kernels shrink by the learning rate times this in each step, decoupled (Loshchilov and Hutter 2019)."""
+    warmup_steps: int = 0
+    """Steps in which the learning rate rises from 0, in a straight line."""
+    cosine_steps: int = 0
+    """Step at which the learning rate has fallen to 0 along half a cosine, --steps as a rule; 0 for a constant one."""
+
+    def __post_init__(self):
+        check_learning_rate(self.learning_rate)
+        check_decay("momentum", self.momentum)
+        check_decay("b2", self.b2)
+        if not 0 <= self.weight_decay < math.inf:
+            raise UsageError(f"--optimizer.weight-decay is {self.weight_decay}; it has to be 0 or more.")
+        if self.warmup_steps < 0:
+            raise UsageError(f"--optimizer.warmup-steps is {self.warmup_steps}; it has to be 0 or more.")
+        if self.cosine_steps and self.cosine_steps <= self.warmup_steps:
+            raise UsageError(
+                f"--optimizer.cosine-steps is {self.cosine_steps}; it has to be 0, or above the "
+                f"{self.warmup_steps} of --optimizer.warmup-steps."
+            )
+
+    def build(self) -> optax.GradientTransformation:
+        """The update rule. Its schedule is of the steps told here, so that a run may be continued for more."""
+        rule = (
+            optax.scale_by_adam(self.momentum, self.b2, self.eps) if self.rule == "adam" else optax.trace(self.momentum)
+        )
+        # Biases and norms have one axis; to shrink them is no regularisation.
+        decay = optax.add_decayed_weights(self.weight_decay, mask=lambda p: jax.tree.map(lambda x: x.ndim > 1, p))
+        return optax.chain(rule, decay, optax.scale_by_learning_rate(self.schedule()))
+
+    def schedule(self) -> optax.Schedule:
+        """The learning rate of each step."""
+        highest, rise = self.learning_rate, self.warmup_steps
+        schedule = optax.constant_schedule(highest)
+        if self.cosine_steps:
+            schedule = optax.cosine_decay_schedule(highest, self.cosine_steps - rise)
+        return optax.join_schedules([optax.linear_schedule(0.0, highest, rise), schedule], [rise]) if rise else schedule
+
+
+def check_learning_rate(rate: float) -> None:
+    """Raises UsageError unless it is above 0."""
+    if not 0 < rate < math.inf:
+        raise UsageError(f"--optimizer.learning-rate is {rate}; it has to be above 0.")
+
+
+def check_decay(name: str, decay: float) -> None:
+    """Raises UsageError unless it is from 0 to below 1."""
+    if not 0 <= decay < 1:
+        raise UsageError(f"--optimizer.{name} is {decay}; it has to be from 0 to below 1.")

@@ -84,7 +84,7 @@ def train(job: Job, interrupt: Interrupt) -> Progress:
         if progress.step == 0:
             with progress.timed("sample"):
                 reporter.pictures(0, observer.pictures(carry.state))
-            reporter.console.say(f"first samples: {job.workdir / 'samples' / '000000.png'}")
+            reporter.console.say(f"first pictures: {job.workdir / 'samples'}")
         with progress.timed("compile"):
             call = compile_call(model, pipeline, carry, settings, mesh)
         reporter.console.say(f"compiled the training step in {call.seconds:.1f} s")

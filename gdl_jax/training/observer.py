@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.sharding import Mesh
-from jaxtyping import UInt8
+from jaxtyping import Int, UInt8
 
 from gdl_jax.data.source import Source
+from gdl_jax.data.transforms import scale, to_uint8
+from gdl_jax.metrics.classification import confusion_matrix
+from gdl_jax.metrics.features import PIXELS, Features
 from gdl_jax.metrics.frechet import frechet_distance, moments
-from gdl_jax.metrics.pixels import FEATURES, pixel_features
-from gdl_jax.models.model import Evaluates, Model, Reconstructs
+from gdl_jax.models.model import Classifies, Denoises, Evaluates, Model, Reconstructs, Samples
+from gdl_jax.pictures.classes import confusion_picture, predictions_grid
 from gdl_jax.pictures.grid import grid, rows
+from gdl_jax.steps.phases import Batch
 from gdl_jax.steps.random import stream_key
 from gdl_jax.steps.state import TrainState
 from gdl_jax.training.program import Reconstructor, Sampler, make_reconstructor, make_sampler, prepare
 from gdl_jax.training.settings import RunSettings
 from gdl_jax.training.sharding import local_rows, put, replicated, split_along
 
-PROTOCOL = {
-    "test/frechet_pixels": (
-        "Frechet distance between Gaussians fitted to 8x8 cell means of the pixels in [0, 1], of as many samples as "
-        "test images, 10,000 at the most; samples with averaged parameters where the model keeps them"
-    ),
-    "test/frechet_pixels_of_training_images": "the same with as many training images, evenly spaced, for samples",
-}
 RECONSTRUCTIONS = 10
 MAX_IMAGES = 10_000
 """Images of each side in a Frechet distance, at the most."""
@@ -68,23 +67,44 @@ def evaluate_examples(
     return {name: float(total / count) for name, total in totals.items()}
 
 
-def evaluate_samples(sample: Sampler, state: TrainState, train: Source, test: Source, *, seed: int) -> dict[str, float]:
+def evaluate_samples(
+    sample: Sampler,
+    state: TrainState,
+    train: Source,
+    test: Source,
+    *,
+    seed: int,
+    features: Sequence[Features] = (PIXELS,),
+) -> dict[str, float]:
     """How far samples are from the test images, and, as the mark to compare it with, how far training images are.
 
-    Protocol: `pixel_features`, as many samples as test images (at the most 10,000), key stream "evaluate samples".
+    Protocol: as many samples as test images (at the most 10,000), key stream "evaluate samples"; see `protocol`.
     """
     num = min(len(test), MAX_IMAGES)
+    wanted = test.take(np.arange(num))["image"]
+    drawn = sample(state, stream_key(seed, "evaluate samples"), num)
+    known = train.take(np.linspace(0, len(train) - 1, min(num, len(train))).astype(int))["image"]
+    found = {}
+    for each in features:
+        of_test = moments(each.of(wanted))
+        found[f"frechet_{each.name}"] = frechet_distance(moments(each.of(drawn)), of_test)
+        found[f"frechet_{each.name}_of_training_images"] = frechet_distance(moments(each.of(known)), of_test)
+    return found
 
-    def features_of(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return moments(pixel_features(images))
 
-    wanted = features_of(test.take(np.arange(num))["image"])
-    drawn = features_of(sample(state, stream_key(seed, "evaluate samples"), num))
-    known = features_of(train.take(np.linspace(0, len(train) - 1, min(num, len(train))).astype(int))["image"])
-    return {
-        f"frechet_{FEATURES}": frechet_distance(drawn, wanted),
-        f"frechet_{FEATURES}_of_training_images": frechet_distance(known, wanted),
-    }
+def protocol(train: Source, test: Source, features: Sequence[Features]) -> dict[str, str]:
+    """How `evaluate_samples` measures, under the name of each measure."""
+    num = min(len(test), MAX_IMAGES)
+    found = {}
+    for each in features:
+        found[f"frechet_{each.name}"] = (
+            f"Frechet distance between Gaussians fitted to the features of {num} samples and of {num} test images; "
+            f"features: {each.description}; samples with averaged parameters where the model keeps them"
+        )
+        found[f"frechet_{each.name}_of_training_images"] = (
+            f"the same with {min(num, len(train))} training images, evenly spaced, for samples"
+        )
+    return found
 
 
 @dataclass(frozen=True)
@@ -96,6 +116,8 @@ class Observer:
     test: Source
     settings: RunSettings
     mesh: Mesh
+    features: tuple[Features, ...] = (PIXELS,)
+    """In which samples are compared with images."""
 
     @cached_property
     def sample(self) -> Sampler:
@@ -109,17 +131,65 @@ class Observer:
 
     def pictures(self, state: TrainState) -> dict[str, UInt8[np.ndarray, "height width channels"]]:
         """Grids from latents, and of test images, that stay the same over the run."""
-        samples = self.sample(state, stream_key(self.settings.seed, "sample"), self.settings.num_samples)
-        pictures = {"samples": grid(samples)}
+        pictures = {}
+        if isinstance(self.model, Samples):
+            samples = self.sample(state, stream_key(self.settings.seed, "sample"), self.settings.num_samples)
+            pictures["samples"] = grid(samples)
         if isinstance(self.model, Reconstructs):
             images = self.test.take(np.arange(min(RECONSTRUCTIONS, len(self.test))))["image"]
             pictures["reconstructions"] = rows(images, self.reconstruct(state, images))
+            if isinstance(self.model, Denoises):
+                noisy = self.corrupt(images)
+                pictures["restorations"] = rows(images, noisy, self.reconstruct(state, noisy))
+        if isinstance(self.model, Classifies):
+            classes = self.test.classes
+            labels, predictions = self.predict(state)
+            chosen = np.linspace(0, len(labels) - 1, min(self.settings.num_samples, len(labels))).astype(int)
+            images = self.test.take(chosen)["image"]
+            pictures["predictions"] = predictions_grid(images, labels[chosen], predictions[chosen], classes)
+            pictures["confusion"] = confusion_picture(confusion_matrix(labels, predictions, len(classes)), classes)
         return pictures
+
+    def corrupt(
+        self, images: UInt8[np.ndarray, "num height width channels"]
+    ) -> UInt8[np.ndarray, "num height width channels"]:
+        """The same noise on the same images whenever it is called."""
+        place, span = replicated(self.mesh), self.model.image_range
+        noisy = jax.jit(lambda x, key: self.model.corrupt(scale(x, span), key), out_shardings=place)
+        return to_uint8(np.asarray(noisy(put(images, place), stream_key(self.settings.seed, "corrupt"))), span)
+
+    def predict(self, state: TrainState) -> tuple[Int[np.ndarray, " num"], Int[np.ndarray, " num"]]:
+        """Labels and most probable classes of the test images."""
+        batch_size = self.settings.batch_size
+        found = [
+            np.asarray(self._classify(state, put(dict(batch), split_along(self.mesh, 0))))
+            for batch, _ in padded_batches(self.test, batch_size, local_rows(batch_size, self.mesh))
+        ]
+        return tuple(np.concatenate(found, axis=1)[:, : len(self.test)])
+
+    @cached_property
+    def _classify(self) -> Callable[[TrainState, Batch], Int[Array, "2 batch"]]:
+        model = self.model
+
+        def classify(state: TrainState, batch: Batch) -> Int[Array, "2 batch"]:
+            scores = model.classify(state, prepare(batch, model)["image"])
+            return jnp.stack([batch["label"], scores.argmax(axis=1)])
+
+        return jax.jit(classify, out_shardings=replicated(self.mesh))
 
     def evaluate(self, state: TrainState) -> dict[str, float]:
         """Everything that can be measured of this model: {"test/elbo": ..., "test/frechet_pixels": ...}."""
         seed, batch_size = self.settings.seed, self.settings.batch_size
-        found = evaluate_samples(self.sample, state, self.train, self.test, seed=seed)
+        found = {}
+        if isinstance(self.model, Samples):
+            found |= evaluate_samples(self.sample, state, self.train, self.test, seed=seed, features=self.features)
         if isinstance(self.model, Evaluates):
             found |= evaluate_examples(self.model, state, self.test, batch_size=batch_size, seed=seed, mesh=self.mesh)
         return {f"test/{name}": value for name, value in found.items()}
+
+    def protocol(self) -> dict[str, str]:
+        """How samples are measured, and what the model says of its own measures, under the names of `evaluate`."""
+        found = dict(getattr(self.model, "protocol", dict)())
+        if isinstance(self.model, Samples):
+            found |= protocol(self.train, self.test, self.features)
+        return {f"test/{name}": text for name, text in found.items()}

@@ -17,7 +17,7 @@ def test_the_specification_of_a_source():
     assert spec.image_shape == (4, 5, 3)
 
 
-@pytest.mark.parametrize("name", ["digits", "shapes", "noise"])
+@pytest.mark.parametrize("name", ["digits", "faces", "shapes", "noise"])
 def test_through_json_and_back(name):
     spec = DataSpec.of(load(DataSettings(name=name, num_examples=12), "train"))
     restored = DataSpec.from_json(json.loads(json.dumps(spec.to_json())))

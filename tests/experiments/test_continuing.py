@@ -35,7 +35,7 @@ def test_more_steps_continue_and_other_intervals_are_accepted(launch, copied, dc
     answer = launch(*SMOKE, copied, "--steps", 22, *free)
     assert (answer.code, answer.err) == (0, "")
     assert "continuing from step 20" in answer.out
-    assert "first samples" not in answer.out
+    assert "first pictures" not in answer.out
     lines = read_lines(copied)
     assert lines[: len(dcgan.lines)] == dcgan.lines
     assert [(line["step"], "metrics" in line) for line in lines[len(dcgan.lines) :]] == [

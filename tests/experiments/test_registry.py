@@ -4,10 +4,12 @@ import json
 
 import pytest
 
-from experiments.registry import load_all, read_catalogue
+from experiments.listing import VERB_SYSTEMS
+from experiments.registry import VERBS, load_all, load_studies, read_catalogue
 from gdl_jax.training.settings import MAY_CHANGE
 
 EXPERIMENTS = load_all()
+ENTRIES = EXPERIMENTS | load_studies()
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -50,11 +52,11 @@ def test_settings_that_may_change_exist():
             value = getattr(value, part)
 
 
-def test_list_names_every_experiment(launch):
+def test_list_names_every_experiment_and_study(launch):
     answer = launch("list")
     assert (answer.code, answer.err) == (0, "")
-    for name, experiment in EXPERIMENTS.items():
-        assert f"{name}: {experiment.summary()}\n" in answer.out
+    for name, entry in ENTRIES.items():
+        assert f"{name}: {entry.summary()}\n" in answer.out
         assert f"python -m experiments.run {name}\n" in answer.out + "\n"
 
 
@@ -62,15 +64,19 @@ def test_list_as_json(launch):
     answer = launch("list", "--json")
     found = json.loads(answer.out)
     assert (answer.code, answer.err) == (0, "")
-    assert [entry["name"] for entry in found] == list(EXPERIMENTS)
+    assert [entry["name"] for entry in found] == list(ENTRIES)
     for entry in found:
-        assert list(entry) == ["name", "summary", "paper", "systems", "data", "presets"]
-        experiment = EXPERIMENTS[entry["name"]]
-        assert entry["summary"] == experiment.summary()
-        assert entry["paper"] == experiment.paper
-        assert entry["systems"] == list(experiment.systems)
-        assert entry["presets"] == list(experiment.presets())
-        assert entry["data"][0] == experiment().data.name
+        assert list(entry) == ["name", "kind", "summary", "paper", "systems", "data", "presets"]
+        registered = ENTRIES[entry["name"]]
+        assert entry["kind"] == ("experiment" if entry["name"] in EXPERIMENTS else "study")
+        assert entry["summary"] == registered.summary()
+        assert entry["paper"] == registered.paper
+        assert entry["systems"] == list(registered.systems)
+        assert entry["presets"] == list(registered.presets())
+        if hasattr(registered(), "data"):
+            assert entry["data"][0] == registered().data.name
+        else:
+            assert entry["data"] == []
 
 
 def test_list_of_one_text_gives_its_systems_with_commands(launch):
@@ -81,19 +87,32 @@ def test_list_of_one_text_gives_its_systems_with_commands(launch):
     catalogue = read_catalogue()
     shown = {line.split()[0] for line in lines} & set(catalogue)
     assert {catalogue[system].author for system in shown} == {"Foster"}
-    covered = {system for experiment in EXPERIMENTS.values() for system in experiment.systems}
+    covered = {system for entry in ENTRIES.values() for system in entry.systems}
+    covered |= {system for systems in VERB_SYSTEMS.values() for system in systems}
     assert shown == {system for system in covered if catalogue[system].author == "Foster"}
+
+
+def test_list_of_one_text_leads_to_verbs(launch):
+    assert set(VERB_SYSTEMS) <= set(VERBS)
+    assert {system for systems in VERB_SYSTEMS.values() for system in systems} <= set(read_catalogue())
+    lines = launch("list", "--text", "jiang").out.splitlines()
+    where = next(i for i, line in enumerate(lines) if line.split()[:1] == ["J12"])
+    assert lines[where + 1].strip() == "python -m experiments.run latent_grid WORKDIR"
+
+
+def test_list_of_one_text_leads_to_its_studies(launch):
+    lines = launch("list", "--text", "foster").out.splitlines()
+    where = next(i for i, line in enumerate(lines) if line.split()[:1] == ["F04"])
+    assert lines[where + 1].strip() == "python -m experiments.run wrodl"
 
 
 def test_list_of_one_text_as_json_has_only_its_experiments(launch):
     found = {entry["name"] for entry in json.loads(launch("list", "--text", "lanham", "--json").out)}
     catalogue = read_catalogue()
     assert found == {
-        name
-        for name, experiment in EXPERIMENTS.items()
-        if any(catalogue[system].author == "Lanham" for system in experiment.systems)
+        name for name, entry in ENTRIES.items() if any(catalogue[system].author == "Lanham" for system in entry.systems)
     }
-    assert "dcgan" in found
+    assert {"dcgan", "xor_mlp"} <= found
 
 
 @pytest.mark.parametrize(

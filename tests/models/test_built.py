@@ -48,6 +48,9 @@ WANTED = {
     (ConvVAE, "paper"): ({"encoder": 69_076, "decoder": 65_089}, (0, 0), 2),
     (ConvVAE, "jiang"): ({"encoder": 69_076, "decoder": 65_089}, (0, 0), 2),
     (ConvVAE, "foster"): ({"encoder": 105_220, "decoder": 102_017}, (0, 0), 2),
+    (ConvVAE, "lanham"): ({"encoder": 690_144 + 2 * 32_800, "decoder": 3_592_803}, (0, 0), 32),
+    (ConvVAE, "valle"): ({"encoder": 412_540, "decoder": 403_284}, (0, 0), 20),
+    (ConvVAE, "dense"): ({"encoder": 543_528, "decoder": 539_152}, (0, 0), 20),
 }
 
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gdl_jax.models.latents import slerp
+from gdl_jax.models.latents import attribute_vector, lerp, plane, principal_axes, slerp
 
 path = jax.jit(slerp)
 
@@ -89,3 +89,39 @@ def test_the_fraction_may_be_traced(ends):
     many = jax.jit(jax.vmap(slerp, in_axes=(None, None, 0)))(*ends, jnp.linspace(0, 1, 5))
     for found, t in zip(many, np.linspace(0, 1, 5), strict=True):
         np.testing.assert_allclose(found, path(*ends, t), atol=1e-5)
+
+
+def test_lerp_is_the_straight_line():
+    start, end = jnp.array([[1.0, 0.0]]), jnp.array([[0.0, 3.0]])
+    np.testing.assert_allclose(lerp(start, end, 0.25), [[0.75, 0.75]])
+    np.testing.assert_array_equal(lerp(start, end, 0.0), start)
+    np.testing.assert_array_equal(lerp(start, end, 1.0), end)
+
+
+def test_principal_axes_are_the_directions_of_a_known_cloud():
+    generator = np.random.default_rng(0)
+    turn, _ = np.linalg.qr(generator.normal(size=(5, 5)))
+    codes = generator.normal(size=(5000, 5)) * [3, 2, 0.5, 0.1, 0.1] @ turn.T + 7
+    axes, share = principal_axes(codes)
+    np.testing.assert_allclose(np.abs(axes @ turn[:, :2]), np.eye(2), atol=0.05)
+    np.testing.assert_allclose(axes @ axes.T, np.eye(2), atol=1e-9)
+    assert share == pytest.approx(13 / 13.27, abs=0.01)
+    assert (axes[np.arange(2), np.abs(axes).argmax(axis=1)] > 0).all()
+    np.testing.assert_allclose(principal_axes(codes[::-1])[0], axes, atol=1e-9)
+
+
+def test_plane_has_its_highest_row_first():
+    codes = plane(np.array([0.0, 0, 5]), np.eye(2, 3), np.array([-1.0, 0, 1]), np.array([10.0, 20]))
+    assert codes.shape == (2, 3, 3)
+    np.testing.assert_array_equal(codes[0, :, :2], [[-1, 20], [0, 20], [1, 20]])
+    np.testing.assert_array_equal(codes[1, 2], [1, 10, 5])
+
+
+def test_attribute_vector_is_the_difference_of_the_means():
+    codes = np.array([[1.0, 0], [3, 0], [0, 1], [0, 5]])
+    has_it = np.array([True, True, False, False])
+    np.testing.assert_allclose(attribute_vector(codes, has_it), [2, -3])
+    np.testing.assert_allclose(attribute_vector(codes, has_it, normalize=True), np.array([2, -3]) / np.sqrt(13))
+    # Adding it to those without leads them, on the mean, to those with it.
+    moved = codes[~has_it] + attribute_vector(codes, has_it)
+    np.testing.assert_allclose(moved.mean(axis=0), codes[has_it].mean(axis=0))

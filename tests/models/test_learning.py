@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from experiments.autoencoders import ConvVAE
+from experiments.classifiers import ImageClassifier
 from experiments.gans import DCGAN
 from gdl_jax.data.order import Order
 from gdl_jax.data.pipeline import make_pipeline
@@ -69,7 +70,7 @@ def test_a_gan_learns_digits():
 
 @pytest.mark.slow
 def test_a_vae_learns_digits():
-    settings = ConvVAE(steps=1000, batch_size=64, data=DataSettings(size=12), optimizer=Adam(learning_rate=1e-3))
+    settings = ConvVAE(steps=1000, batch_size=64, data=DataSettings(size=12))
     before, after, _ = learn(settings)
     # The best model without latent variables: the mean image. Seen: -27.17; it is where the VAE is stuck at first.
     train, test = (x / 255 for x in digits(12))
@@ -81,3 +82,13 @@ def test_a_vae_learns_digits():
     assert after["test/elbo"] > constant + 1
     assert after["test/kl"] > 1
     assert after["test/elbo"] == pytest.approx(-after["test/reconstruction"] - after["test/kl"], rel=1e-5)
+
+
+@pytest.mark.parametrize("architecture", ["mlp", "cnn", pytest.param("resnet", marks=pytest.mark.slow)])
+def test_a_classifier_learns_digits(architecture):
+    settings = ImageClassifier(architecture=architecture, blocks=1, steps=150, data=DataSettings(size=8))
+    before, after, _ = learn(settings)
+    assert before["test/accuracy"] < 0.25
+    # Seen: 0.966 to 0.993, 0.067 to 0.168 nats (seeds 0 and 1).
+    assert after["test/accuracy"] > 0.94
+    assert after["test/cross_entropy"] < 0.25

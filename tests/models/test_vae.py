@@ -14,6 +14,8 @@ import optax
 import pytest
 from scipy import special, stats
 
+from gdl_jax.errors import UsageError
+from gdl_jax.losses.likelihood import Bernoulli, DiscretisedLogistic, Gaussian, SquaredError, dequantise
 from gdl_jax.models.vae import VAE, reparameterize
 
 # Everything here is compiled once and run in microseconds; this halves the time to compile.
@@ -107,8 +109,8 @@ def test_fosters_weighted_squared_error_through_a_step():
     """F15: R times the mean over the pixels; all logits 0 are grey images of 0.5."""
     shape, weight = (4, 4, 3), 30.0
     x = images(8, shape)
-    settings = {"likelihood": "squared_error", "reconstruction_weight": weight}
-    model = model_of(Told((0.5, -1.0), (0.2, -0.3)), Linear(shape, 0.0), 2, **settings)
+    likelihood = SquaredError(weight)
+    model = model_of(Told((0.5, -1.0), (0.2, -0.3)), Linear(shape, 0.0), 2, likelihood=likelihood)
     state, _, found = step(model, x)
     wanted = weight * np.square(np.asarray(x, np.float64) - 0.5).mean((1, 2, 3))
     assert found["vae/reconstruction"] == pytest.approx(wanted.mean(), rel=1e-5)
@@ -116,9 +118,23 @@ def test_fosters_weighted_squared_error_through_a_step():
     np.testing.assert_allclose(jit(model.evaluate)(state, {"image": x}, KEY)["reconstruction"], wanted, rtol=1e-5)
 
 
-def test_squared_error_weighs_a_thousand_unless_told():
-    assert VAE.__dataclass_fields__["reconstruction_weight"].default == 1000
-    assert VAE.__dataclass_fields__["kl_reduce"].default == "sum"
+def test_lanhams_reductions_through_a_step():
+    """LA15: cross-entropy summed over batch and pixels plus the mean of the KL over batch and latents, per image."""
+    shape, batch = (4, 4, 3), 32
+    told = Told((0.5, -1.0), (0.2, -0.3))
+    model = model_of(told, Linear(shape, 0.0), 2, kl_reduce="mean", kl_weight=1 / batch)
+    _, _, found = step(model, images(batch, shape))
+    wanted = (batch * 48 * np.log(2) + 0.328055) / batch
+    assert found["vae/loss"] == pytest.approx(wanted, rel=3e-5)
+    assert found["vae/loss"] - found["vae/reconstruction"] == pytest.approx(0.328055 / batch, rel=1e-3)
+
+
+def test_the_elbo_is_what_is_descended_unless_told():
+    model = model_of(Told((0.0,), (0.0,)), Linear((2, 2, 1)), 1)
+    assert model.likelihood == Bernoulli()
+    assert SquaredError().weight == 1000
+    assert (model.kl_reduce, model.kl_weight, model.kl_warmup_steps, model.free_bits) == ("sum", 1, 0, 0)
+    assert model.importance_samples == 1
 
 
 # The evidence
@@ -145,7 +161,13 @@ def line():
     log_likelihood = (ones * special.log_expit(logits) + (1 - ones) * special.log_expit(-logits)).sum(2)
     log_q = stats.norm(mean[0], np.exp(log_variance[0] / 2)).logpdf(z)
     log_prior = stats.norm.logpdf(z)
-    return draws, z, log_likelihood, log_prior, log_q
+
+    class Line(tuple):
+        def log_prob(self, samples):
+            draw = jit(jax.vmap(lambda key: model.log_prob(state, x, key, samples)))
+            return draw(jax.random.split(KEY, 4000))
+
+    return Line((draws, z, log_likelihood, log_prior, log_q))
 
 
 def integrate(f, z):
@@ -174,16 +196,32 @@ def test_the_elbo_misses_the_evidence_by_the_divergence_from_the_posterior(line)
     assert (gap > 2 * error).all()
 
 
+def test_log_prob_is_the_importance_weighted_bound(line):
+    """Burda et al. 2016, theorem 1: the ELBO with one sample, nearer to the evidence with more, and never beyond it."""
+    _, z, log_likelihood, log_prior, log_q = line
+    evidence = np.log(integrate(np.exp(log_likelihood + log_prior), z))
+    gap = evidence - integrate(np.exp(log_q) * (log_likelihood + log_prior - log_q), z)
+    missed, errors = [], []
+    for samples in (1, 4, 64):
+        draws = np.asarray(line.log_prob(samples), np.float64)
+        missed.append(evidence - draws.mean(0))
+        errors.append(5 * draws.std(0) / np.sqrt(len(draws)))
+    assert (abs(missed[0] - gap) < errors[0]).all()
+    assert (missed[0] - errors[0] > missed[1] + errors[1]).all()
+    assert (missed[1] - errors[1] > missed[2] + errors[2]).all()
+    assert (missed[2] > -errors[2]).all()
+    assert (missed[2] < gap / 4).all()
+
+
 # Training
 
 
-@pytest.mark.parametrize("likelihood", ["bernoulli", "squared_error"])
+@pytest.mark.parametrize("likelihood", [Bernoulli(), SquaredError(7.0)])
 def test_a_step_descends_the_loss_of_its_own_latents(likelihood):
     """Gradients against finite differences of a loss in float64, with the noise that the step drew."""
     shape, latent = (2, 2, 1), 2
     mean, log_variance = (0.3, -0.7), (0.1, -0.6)
-    settings = {"likelihood": likelihood, "reconstruction_weight": 7.0, "kl_weight": 2.5}
-    model = model_of(Told(mean, log_variance), Linear(shape), latent, **settings)
+    model = model_of(Told(mean, log_variance), Linear(shape), latent, likelihood=likelihood, kl_weight=2.5)
     x = images(3, shape)
     before, after, found = step(model, x)
 
@@ -193,7 +231,7 @@ def test_a_step_descends_the_loss_of_its_own_latents(likelihood):
     def loss(m, s, kernel, bias):
         logits = (m + np.exp(s / 2) * eps) @ kernel + bias
         target = np.asarray(x, np.float64).reshape(3, -1)
-        if likelihood == "bernoulli":
+        if likelihood == Bernoulli():
             reconstruction = -(target * special.log_expit(logits) + (1 - target) * special.log_expit(-logits)).sum(1)
         else:
             reconstruction = 7 * np.square(target - special.expit(logits)).mean(1)
@@ -240,7 +278,7 @@ def test_values_per_example_average_to_the_training_loss_in_expectation():
 
     examples, steps = jax.device_get(both(jax.random.split(KEY, 400)))
     assert {name: value.shape for name, value in examples.items()} == dict.fromkeys(
-        ("elbo", "reconstruction", "kl"), (400, 6)
+        ("elbo", "reconstruction", "kl", "log_prob", Bernoulli.bits), (400, 6)
     )
     np.testing.assert_allclose(examples["kl"].mean(1), steps["vae/kl"], rtol=1e-5)
     for name, sign in (("reconstruction", 1), ("elbo", -1)):
@@ -278,6 +316,127 @@ def test_training_uses_dropout_and_the_batchs_statistics_and_evaluation_neither(
     np.testing.assert_array_equal(encode(state, x), encode(state, x))
     # Each image is encoded on its own.
     np.testing.assert_allclose(encode(one, x)[:2], encode(one, x[:2]), atol=1e-6)
+
+
+# Options
+
+
+def test_the_weight_of_the_kl_rises_in_a_straight_line():
+    shape = (2, 2, 1)
+    model = model_of(Told((0.5, -1.0), (0.2, -0.3)), Linear(shape, 0.0), 2, kl_weight=3.0, kl_warmup_steps=4)
+    x = images(4, shape)
+    state = model.init(jax.random.key(1), {"image": x})
+    run = jit(lambda state: model.step(state, {"image": x[None]}, KEY)[1])
+    weights = []
+    for number in (0, 1, 2, 4, 9):
+        found = values(run(state.replace(step=jnp.int32(number))))
+        weights.append((found["vae/loss"] - found["vae/reconstruction"]) / found["vae/kl"])
+    np.testing.assert_allclose(weights, [0, 0.75, 1.5, 3, 3], atol=1e-5)
+
+
+@pytest.mark.parametrize(("reduce", "kl"), [("sum", 0.2 + 0.520409), ("mean", (0.2 + 0.520409) / 2)])
+def test_below_its_free_bits_a_dimension_costs_the_same_and_has_no_gradient(reduce, kl):
+    """J11's two dimensions have 0.135701 and 0.520409 nats."""
+    shape = (2, 2, 1)
+    model = model_of(Told((0.5, -1.0), (0.2, -0.3)), Linear(shape, 0.0), 2, free_bits=0.2, kl_reduce=reduce)
+    before, after, found = step(model, images(4, shape))
+    assert found["vae/loss"] - found["vae/reconstruction"] == pytest.approx(kl, abs=1e-5)
+    moved = after.networks["encoder"].params["mean"] - before.networks["encoder"].params["mean"]
+    # The decoder sees no z, so that the KL alone moves the mean.
+    assert moved[0] == 0
+    assert moved[1] > 0.01
+
+
+def test_free_bits_are_of_the_mean_over_the_batch():
+    shape = (4, 4, 1)
+    model = model_of(Seeing(3), Linear(shape), 3, free_bits=0.3)
+    x = images(6, shape)
+    before, _, found = step(model, x)
+    mean, log_variance = model.posterior(before, x)
+    per_dimension = 0.5 * (mean**2 + np.exp(log_variance) - 1 - log_variance)
+    wanted = np.maximum(np.asarray(per_dimension).mean(0), 0.3).sum()
+    assert found["vae/loss"] - found["vae/reconstruction"] == pytest.approx(wanted, abs=1e-4)
+    assert wanted > found["vae/kl"] + 0.05
+
+
+def test_the_importance_weighted_bound_is_what_is_descended():
+    """Values of a step with the noise that it drew, against NumPy; and it is no less tight than the ELBO."""
+    shape, latent, samples = (2, 2, 1), 2, 5
+    mean, log_variance = (0.3, -0.7), (0.1, -0.6)
+    model = model_of(Told(mean, log_variance), Linear(shape), latent, importance_samples=samples)
+    x = images(3, shape)
+    before, after, found = step(model, x)
+    key = jax.random.split(jax.random.fold_in(jax.random.fold_in(KEY, 0), 0), 3)[0]
+    eps = np.asarray(reparameterize(jnp.zeros((15, 2)), jnp.zeros((15, 2)), key), np.float64)
+    dense = jax.device_get(before.networks["decoder"].params["Dense_0"])
+    m, deviation = np.array(mean), np.exp(np.array(log_variance) / 2)
+    z = m + deviation * eps
+    logits = z @ dense["kernel"].astype(np.float64) + dense["bias"]
+    target = np.repeat(np.asarray(x, np.float64).reshape(3, -1), samples, axis=0)
+    log_likelihood = (target * special.log_expit(logits) + (1 - target) * special.log_expit(-logits)).sum(1)
+    log_weights = log_likelihood + (stats.norm.logpdf(z) - stats.norm(m, deviation).logpdf(z)).sum(1)
+    bound = special.logsumexp(log_weights.reshape(3, samples), axis=1) - np.log(samples)
+    assert found["vae/loss"] == pytest.approx(-bound.mean(), rel=1e-5)
+    assert bound.mean() > log_weights.mean()
+    assert (after.networks["encoder"].params["log_variance"] != before.networks["encoder"].params["log_variance"]).all()
+
+
+@pytest.mark.parametrize(
+    "setting", [{"kl_weight": 2.0}, {"kl_reduce": "mean"}, {"kl_warmup_steps": 1}, {"free_bits": 1.0}]
+)
+def test_no_kl_to_weigh_in_an_importance_weighted_bound(setting):
+    with pytest.raises(UsageError, match="leave --kl-reduce"):
+        model_of(Told((0.0,), (0.0,)), Linear((2, 2, 1)), 1, importance_samples=2, **setting)
+
+
+LIKELIHOODS = [Gaussian(0.2), Gaussian(), DiscretisedLogistic(0.1), DiscretisedLogistic()]
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS, ids=str)
+def test_a_step_and_an_evaluation_of_each_likelihood(likelihood):
+    """Both take the same targets of it; bits per dimension are those of the ELBO, under a name with the convention."""
+    shape = (4, 4, 3)
+    outputs = (4, 4, 3 * likelihood.outputs_per_channel)
+    model = model_of(Told((0.5, -1.0), (-40.0, -40.0)), Linear(outputs, 0.1), 2, likelihood=likelihood)
+    x = jnp.round(255 * images(6, shape)) / 255
+    state, _, found = step(model, x)
+    # Without variance in q(z|x), the decoder's outputs are the same for every draw.
+    decoded = model.decoder.apply(state.networks["decoder"].variables(), jnp.array([[0.5, -1.0]] * 6), train=False)
+    values = jit(model.evaluate)(state, {"image": x}, KEY)
+    if isinstance(likelihood, Gaussian):
+        # The noise of step and evaluation are two draws of (k + u) / 256.
+        spread = [float(likelihood.nll(decoded, dequantise(x, jax.random.key(i))).mean()) for i in range(20)]
+        assert found["vae/reconstruction"] == pytest.approx(np.mean(spread), abs=6 * float(np.std(spread)))
+        assert float(values["reconstruction"].mean()) == pytest.approx(np.mean(spread), abs=6 * float(np.std(spread)))
+        offset = 8
+    else:
+        wanted = likelihood.nll(decoded, x)
+        assert found["vae/reconstruction"] == pytest.approx(float(wanted.mean()), rel=1e-5)
+        np.testing.assert_allclose(values["reconstruction"], wanted, rtol=1e-5)
+        offset = 0
+    bits = -np.asarray(values["elbo"], np.float64) / (48 * np.log(2)) + offset
+    np.testing.assert_allclose(values[likelihood.bits], bits, rtol=1e-5)
+    assert "256_levels" in likelihood.bits
+    assert "dequantised" in likelihood.bits or not isinstance(likelihood, Gaussian)
+    samples = jit(model.sample, static_argnums=2)(state, KEY, 3)
+    assert samples.shape == (3, *shape)
+    assert samples.min() >= 0
+    assert samples.max() <= 1
+
+
+def test_every_measure_of_the_likelihood_has_a_protocol():
+    model = model_of(Seeing(2), Linear((2, 2, 1)), 2, likelihood=Gaussian(0.1), evaluation_samples=3)
+    assert set(model.protocol()) == {"elbo", "log_prob", Gaussian.bits}
+    assert "uniformly dequantised" in model.protocol()["elbo"]
+    assert "3 samples" in model.protocol()["log_prob"]
+
+
+def test_a_likelihood_without_its_constant_has_no_bits():
+    shape = (2, 2, 1)
+    model = model_of(Seeing(2), Linear(shape), 2, likelihood=SquaredError())
+    x = images(2, shape)
+    state = model.init(jax.random.key(1), {"image": x})
+    assert set(model.evaluate(state, {"image": x}, KEY)) == {"elbo", "reconstruction", "kl", "log_prob"}
 
 
 # Latent vectors, codes, pictures

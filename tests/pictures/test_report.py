@@ -116,6 +116,15 @@ def test_figures_charts_and_tables_are_there(page):
     assert "9999" not in page
 
 
+def test_alarms_of_a_gan_are_told(page, tmp_path):
+    assert "Alarms" not in page
+    folder = write_run(tmp_path / "failing")
+    lines = [{"step": 10 * i, "metrics": {"discriminator/loss": 1e-5}} for i in range(1, 40)]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    failing = write_report(folder).read_text(encoding="utf-8")
+    assert re.search(r"Alarms.*step 210</th><td>discriminator/loss</td><td>below 0\.001 for 200 steps", failing)
+
+
 def test_long_runs_keep_forty_pictures(tmp_path):
     write_run(tmp_path, frames=95, steps=1)
     (samples, _) = players(write_report(tmp_path).read_text())

@@ -6,7 +6,8 @@ import numpy as np
 import optax
 import pytest
 
-from gdl_jax.steps.optimizers import Adam
+from gdl_jax.errors import UsageError
+from gdl_jax.steps.optimizers import Adam, Optimizer
 
 
 @pytest.fixture(autouse=True)
@@ -53,3 +54,75 @@ def test_a_momentum_of_zero_stays_zero():
 
 def test_defaults_are_the_papers_but_for_the_gans_learning_rate():
     assert (Adam().b1, Adam().b2, Adam().eps, Adam().learning_rate) == (0.9, 0.999, 1e-8, 2e-4)
+
+
+# Optimizer
+
+
+def updates_of(settings, gradients, params):
+    optimizer = settings.build()
+    state, found = optimizer.init(params), []
+    for gradient in gradients:
+        updates, state = optimizer.update(gradient, state, params)
+        found.append(updates)
+    return found
+
+
+def test_adam_by_default():
+    wanted, _, _ = adam(GRADIENTS, lr=1e-3, b1=0.9, b2=0.999, eps=1e-8)
+    found = updates_of(Optimizer(), [jnp.asarray(g, jnp.float32) for g in GRADIENTS], jnp.zeros(3))
+    np.testing.assert_allclose(found, wanted, rtol=1e-4)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_stochastic_gradient_descent(momentum):
+    settings = Optimizer(rule="sgd", learning_rate=0.1, momentum=momentum)
+    found = updates_of(settings, [jnp.asarray(g, jnp.float32) for g in GRADIENTS], jnp.zeros(3))
+    velocity = np.zeros(3)
+    for gradient, update in zip(GRADIENTS, found, strict=True):
+        velocity = momentum * velocity + gradient
+        np.testing.assert_allclose(update, -0.1 * velocity, rtol=1e-5)
+
+
+@pytest.mark.parametrize("rule", ["adam", "sgd"])
+def test_weight_decay_is_decoupled_and_of_kernels_alone(rule):
+    params = {"kernel": jnp.full((2, 3), 5.0), "bias": jnp.full(3, 5.0)}
+    gradients = [jax.tree.map(jnp.ones_like, params)] * 2
+    settings = {"rule": rule, "learning_rate": 0.1, "warmup_steps": 2}
+    plain = updates_of(Optimizer(**settings), gradients, params)
+    decayed = updates_of(Optimizer(**settings, weight_decay=0.3), gradients, params)
+    for rate, with_it, without in zip((0.0, 0.05), decayed, plain, strict=True):
+        np.testing.assert_allclose(with_it["kernel"] - without["kernel"], -rate * 0.3 * 5, atol=1e-6)
+        np.testing.assert_array_equal(with_it["bias"], without["bias"])
+
+
+def test_learning_rates():
+    steps = range(12)
+    assert {float(Optimizer(learning_rate=0.5).schedule()(step)) for step in steps} == {0.5}
+    rising = Optimizer(learning_rate=0.5, warmup_steps=4).schedule()
+    np.testing.assert_allclose([rising(step) for step in steps], [min(1, step / 4) * 0.5 for step in steps], rtol=1e-6)
+    both = Optimizer(learning_rate=0.5, warmup_steps=4, cosine_steps=10).schedule()
+    falling = [0.25 * (1 + np.cos(np.pi * min(step - 4, 6) / 6)) for step in steps]
+    wanted = [step / 4 * 0.5 if step < 4 else falling[step] for step in steps]
+    np.testing.assert_allclose([both(step) for step in steps], wanted, atol=1e-6)
+    assert float(both(10)) == float(both(11)) == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"learning_rate": 0.0}, "--optimizer.learning-rate is 0.0; it has to be above 0."),
+        ({"learning_rate": float("inf")}, "--optimizer.learning-rate is inf"),
+        ({"momentum": 1.0}, "--optimizer.momentum is 1.0; it has to be from 0 to below 1."),
+        ({"b2": -0.1}, "--optimizer.b2 is -0.1"),
+        ({"weight_decay": -1.0}, "--optimizer.weight-decay is -1.0; it has to be 0 or more."),
+        ({"weight_decay": float("nan")}, "--optimizer.weight-decay is nan"),
+        ({"warmup_steps": -1}, "--optimizer.warmup-steps is -1"),
+        ({"warmup_steps": 5, "cosine_steps": 5}, "--optimizer.cosine-steps is 5; it has to be 0, or above the 5 of"),
+        ({"cosine_steps": -5}, "--optimizer.cosine-steps is -5"),
+    ],
+)
+def test_impossible_settings(settings, sentence):
+    with pytest.raises(UsageError) as caught:
+        Optimizer(**settings)
+    assert sentence in str(caught.value)

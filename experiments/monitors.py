@@ -1,0 +1,181 @@
+"""A study of how a GAN's metrics tell that its training fails."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array
+from jaxtyping import Float
+
+from experiments.registry import Findings, Study, register
+from gdl_jax.losses.adversarial import non_saturating
+from gdl_jax.metrics.monitor import Alarm, Series, running, watch
+from gdl_jax.networks.mlp import MLP
+from gdl_jax.pictures.charts import INK, SOFT, chart
+from gdl_jax.pictures.curves import PALETTE
+from gdl_jax.steps.random import stream_key
+
+RUNS = {"healthy": (2e-3, 2e-3), "generator too slow": (1e-2, 1e-6), "steps too large": (0.3, 0.3)}
+"""Learning rates of discriminator and generator."""
+
+GENERATOR, DISCRIMINATOR = MLP((32, 32, 2)), MLP((32, 32, 1))
+LATENT_SIZE, BATCH_SIZE = 4, 64
+LOSS = non_saturating()
+
+
+def ring(noise: Float[Array, "num 2"]) -> Float[Array, "num 2"]:
+    """Eight normals of deviation 0.1 on a circle of radius 3, each for every eighth point, from N(0, 1)."""
+    angle = jnp.arange(len(noise)) % 8 * (jnp.pi / 4)
+    return 3 * jnp.stack([jnp.cos(angle), jnp.sin(angle)], axis=1) + 0.1 * noise
+
+
+def generate(params: dict, latents: Float[Array, "num latent"]) -> Float[Array, "num 2"]:
+    """Points of latent vectors."""
+    return GENERATOR.apply({"params": params}, latents, train=False)
+
+
+def judge(params: dict, points: Float[Array, "num 2"]) -> Float[Array, " num"]:
+    """Logits of being real."""
+    return DISCRIMINATOR.apply({"params": params}, points, train=False)[:, 0]
+
+
+def train(key: Array, rates: Float[Array, " 2"], steps: int) -> tuple[dict, dict[str, Float[Array, " steps"]]]:
+    """A GAN on the ring: the generator's parameters in the end, and its metrics at every step."""
+    optimizers = [optax.adam(rate, b1=0.5) for rate in rates]
+    params = [
+        DISCRIMINATOR.init(key, jnp.zeros((1, 2)), train=False)["params"],
+        GENERATOR.init(key, jnp.zeros((1, LATENT_SIZE)), train=False)["params"],
+    ]
+
+    def step(carry: tuple, number: Array) -> tuple:
+        (discriminator, generator), (on_discriminator, on_generator) = carry
+        noise = jax.random.normal(jax.random.fold_in(key, number), (BATCH_SIZE, 2 + 2 * LATENT_SIZE))
+        real, latents, others = jnp.split(noise, [2, 2 + LATENT_SIZE], axis=1)
+        real = ring(real)
+
+        def discriminate(params):
+            on_real, on_fake = judge(params, real), judge(params, generate(generator, latents))
+            right = {"accuracy_real": (on_real > 0).mean(), "accuracy_fake": (on_fake < 0).mean()}
+            return LOSS.discriminator(on_real, on_fake), right
+
+        def deceive(params):
+            on_fake = judge(discriminator, generate(params, others))
+            return LOSS.generator(judge(discriminator, real), on_fake)
+
+        (loss, right), gradient = jax.value_and_grad(discriminate, has_aux=True)(discriminator)
+        noted = {"loss": loss, "gradient_norm": optax.tree.norm(gradient), **right}
+        metrics = {f"discriminator/{name}": value for name, value in noted.items()}
+        update, on_discriminator = optimizers[0].update(gradient, on_discriminator)
+        discriminator = optax.apply_updates(discriminator, update)
+
+        loss, gradient = jax.value_and_grad(deceive)(generator)
+        metrics |= {"generator/loss": loss, "generator/gradient_norm": optax.tree.norm(gradient)}
+        update, on_generator = optimizers[1].update(gradient, on_generator)
+        generator = optax.apply_updates(generator, update)
+        return ([discriminator, generator], [on_discriminator, on_generator]), metrics
+
+    states = [optimizer.init(part) for optimizer, part in zip(optimizers, params, strict=True)]
+    (params, _), metrics = jax.lax.scan(step, (params, states), jnp.arange(steps))
+    return params[1], metrics
+
+
+@register(
+    "training_monitor",
+    paper="Valle, Hands-On GANs with Keras, chapter 5; Chintala et al. 2016, How to train a GAN",
+    systems=("S31",),
+)
+@dataclass(frozen=True, kw_only=True)
+class TrainingMonitor(Study):
+    """Three GANs, of which two fail, and the rules that tell so from their metrics: losses, gradients, accuracies.
+
+        python -m experiments.run training_monitor
+
+    Trains one after the other on eight points of a circle: a healthy one, one whose generator is ten thousand times too
+    slow, one whose steps are far too large. Shows the discriminator's loss with its running mean and five running
+    deviations, the norm of its gradient, its accuracy on real and generated points, and what the generator draws; marks
+    the first alarm of each rule. Prints alarms and how the loss varies.
+
+    The report of every run of a GAN has the same alarms.
+    """
+
+    steps: int = 1500
+    """Of each player."""
+    seed: int = 0
+    """Of the first parameters and of all draws."""
+
+    positive: ClassVar[tuple[str, ...]] = ("steps",)
+
+    def run(self) -> Findings:
+        """See `Study`."""
+        key, rates = stream_key(self.seed, "monitor"), jnp.array(list(RUNS.values()))
+
+        @jax.jit
+        def work():
+            params, metrics = jax.vmap(lambda rate: train(key, rate, self.steps))(rates)
+            noise = jax.random.normal(key, (400, LATENT_SIZE))
+            return metrics, jax.vmap(lambda p: generate(p, noise))(params), ring(noise[:, :2])
+
+        metrics, drawn, real = jax.device_get(work())
+        steps, numbers, alarms = np.arange(1, self.steps + 1), {}, {}
+        for i, name in enumerate(RUNS):
+            series = {metric: Series(steps, values[i]) for metric, values in metrics.items()}
+            alarms[name] = watch(series)
+            late = slice(self.steps // 2, None)
+            numbers |= {
+                f"{name}/alarms": float(len(alarms[name])),
+                f"{name}/first_alarm": float(alarms[name][0].step if alarms[name] else 0),
+                f"{name}/loss": float(metrics["discriminator/loss"][i, late].mean()),
+                f"{name}/deviation_of_loss": float(metrics["discriminator/loss"][i, late].std()),
+                f"{name}/largest_gradient_norm": float(metrics["discriminator/gradient_norm"][i].max()),
+                f"{name}/accuracy_real": float(metrics["discriminator/accuracy_real"][i, late].mean()),
+                f"{name}/accuracy_fake": float(metrics["discriminator/accuracy_fake"][i, late].mean()),
+            }
+        lines = [f"{name}: {_words(found)}" for name, found in alarms.items()]
+        text = "\n".join(["A generator that cannot be told from the data leaves the loss near 2 ln 2 = 1.39.", *lines])
+        return Findings(numbers=numbers, figures={"monitor": _figure(metrics, drawn, real, alarms)}, text=text)
+
+
+def _words(alarms: list[Alarm]) -> str:
+    """All alarms of a run."""
+    return "; ".join(f"step {a.step:,}, {a.metric}: {a.words}" for a in alarms) or "no alarm"
+
+
+def _figure(metrics, drawn, real, alarms: dict[str, list[Alarm]]):
+    figure, axes = chart(len(RUNS), 4, width=13, height=8.4)
+    for i, (name, row) in enumerate(zip(RUNS, axes.reshape(len(RUNS), 4), strict=True)):
+        values = metrics["discriminator/loss"][i]
+        steps = np.arange(1, len(values) + 1)
+        mean, variance = running(Series(steps, values))
+        bounds = mean - 5 * np.sqrt(variance), mean + 5 * np.sqrt(variance)
+        row[0].fill_between(steps, *bounds, color=PALETTE[0], alpha=0.15, linewidth=0, label="5 running deviations")
+        row[0].plot(steps, values, color=SOFT, linewidth=0.6, label="discriminator's loss")
+        row[0].plot(steps, mean, color=PALETTE[0], label="running mean")
+        row[0].axhline(2 * np.log(2), color=INK, linestyle=":", linewidth=1, label="2 ln 2")
+        row[0].set(ylabel=name, title="Loss", ylim=(-0.1, min(2.5, 1.1 * values.max() + 0.1)))
+        row[1].plot(steps, metrics["discriminator/gradient_norm"][i], color=SOFT, linewidth=0.6)
+        row[1].axhline(100, color=PALETTE[4], linestyle="--", linewidth=1, label="limit")
+        row[1].set(title="Norm of its gradient", yscale="log")
+        for kind, colour in (("real", 0), ("fake", 1)):
+            mean, _ = running(Series(steps, metrics[f"discriminator/accuracy_{kind}"][i]))
+            row[2].plot(steps, 100 * mean, color=PALETTE[colour], label=f"accuracy on {kind} points")
+        row[2].set(title="Accuracy in percent", ylim=(0, 105))
+        for plot in row[:3]:
+            plot.set(xlabel="step" if i == len(RUNS) - 1 else "")
+        for alarm in alarms[name]:
+            place = row[0] if alarm.metric == "discriminator/loss" else row[1]
+            if alarm.metric.startswith("discriminator/"):
+                place.axvline(alarm.step, color=PALETTE[4], linewidth=1.4, label="first alarm of a rule")
+        row[3].scatter(*real.T, s=4, color=INK, label="data")
+        row[3].scatter(*drawn[i].T, s=4, color=PALETTE[1], alpha=0.6, label="generated")
+        row[3].set(title="What it draws", xlim=(-4, 4), ylim=(-4, 4), aspect="equal", xticks=(-3, 0, 3))
+    entries = {}
+    for plot in axes:
+        handles, labels = plot.get_legend_handles_labels()
+        entries = dict(zip(labels, handles, strict=True)) | entries
+    figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=5)
+    return figure
