@@ -28,11 +28,15 @@ class Features:
         name: metrics are called after it: frechet_NAME.
         description: what they are, for the protocol of a metric.
         of: images, 0 to 255 -> their features (num, units).
+        sha256: of the network's weights, in hexadecimal digits; "" without weights.
+        log_probabilities: images -> those of the classes; None where the network tells no classes.
     """
 
     name: str
     description: str
     of: Callable[[Images], Float[np.ndarray, "num units"]]
+    sha256: str = ""
+    log_probabilities: Callable[[Images], Float[np.ndarray, "num classes"]] | None = None
 
 
 PIXELS = Features(FEATURES, "8x8 cell means of the pixels in [0, 1]", pixel_features)
@@ -45,6 +49,8 @@ def network_features(
     *,
     shape: tuple[int, int, int],
     image_range: tuple[float, float],
+    sha256: str = "",
+    log_probabilities: Callable[[Float[Array, "num height width channels"]], Float[Array, "num classes"]] | None = None,
 ) -> Features:
     """The features that a network gives images.
 
@@ -54,20 +60,29 @@ def network_features(
         network: images in `image_range` -> features.
         shape: height, width and channels of its images; others are made so by `fitted`.
         image_range: of its images.
+        sha256: of its weights.
+        log_probabilities: images in `image_range` -> those of the classes, where the network tells them.
     """
-    compute = jax.jit(lambda images: network(scale(images, image_range)))
 
-    def features(images: Images) -> Float[np.ndarray, "num units"]:
-        calls = -(-len(images) // IMAGES_PER_CALL)
-        # Filled up, so that one compiled program serves all.
-        filled = np.zeros((calls * IMAGES_PER_CALL, *shape), np.uint8)
-        filled[: len(images)] = fitted(images, shape)
-        parts = [np.asarray(compute(part)) for part in np.split(filled, calls)]
-        return np.concatenate(parts)[: len(images)]
+    def batched(function: Callable[[Array], Array]) -> Callable[[Images], np.ndarray]:
+        compute = jax.jit(lambda images: function(scale(images, image_range)))
+
+        def of(images: Images) -> np.ndarray:
+            parts = []
+            for at in range(0, len(images), IMAGES_PER_CALL):
+                part = fitted(images[at : at + IMAGES_PER_CALL], shape)
+                # Filled up, so that one compiled program serves all.
+                filled = np.zeros((IMAGES_PER_CALL, *shape), np.uint8)
+                filled[: len(part)] = part
+                parts.append(np.asarray(compute(filled))[: len(part)])
+            return np.concatenate(parts)
+
+        return of
 
     height, width, channels = shape
     treatment = f"images of another shape made {height}x{width}x{channels} (bicubic, antialiased; ITU-R 601 luma)"
-    return Features(name, f"{description}; {treatment}", features)
+    told = None if log_probabilities is None else batched(log_probabilities)
+    return Features(name, f"{description}; {treatment}", batched(network), sha256, told)
 
 
 def fitted(images: Images, shape: tuple[int, int, int]) -> UInt8[np.ndarray, "num {shape[0]} {shape[1]} {shape[2]}"]:

@@ -1,0 +1,246 @@
+"""Every measure of two sets of images, by its name: what `evaluate --metrics` and `compare` share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+
+from gdl_jax.errors import UsageError, nearest
+from gdl_jax.metrics.birthday import support_size, threshold_of
+from gdl_jax.metrics.curves import precision_recall_curve
+from gdl_jax.metrics.features import Features
+from gdl_jax.metrics.frechet import frechet_distance, frechet_infinity, moments
+from gdl_jax.metrics.inception import inception_score
+from gdl_jax.metrics.kernel import kernel_distance
+from gdl_jax.metrics.modes import class_coverage
+from gdl_jax.metrics.neighbours import nearest as nearest_neighbours
+from gdl_jax.metrics.neighbours import precision_recall
+from gdl_jax.metrics.parzen import WARNING, parzen_estimate
+from gdl_jax.metrics.similarity import ms_ssim
+
+Images = UInt8[np.ndarray, "num height width channels"]
+
+PAIRS = 1000
+"""Of samples, whose similarity is their lack of diversity."""
+
+
+@dataclass(frozen=True)
+class Sets:
+    """What is compared.
+
+    Attributes:
+        real: images of data that no model was trained on.
+        fake: samples.
+        features: in which they are seen.
+        train: images that the model was trained on; None where they are not known.
+        labels: classes of `real`; None where they are not known.
+    """
+
+    real: Images
+    fake: Images
+    features: Features
+    train: Images | None = None
+    labels: Int[np.ndarray, " num"] | None = None
+
+    @cached_property
+    def seen_real(self) -> Float[np.ndarray, "num units"]:
+        """Features of the data."""
+        return finite(self.features.of(self.real), "data")
+
+    @cached_property
+    def seen_fake(self) -> Float[np.ndarray, "num units"]:
+        """Features of the samples."""
+        return finite(self.features.of(self.fake), "samples")
+
+    @cached_property
+    def seen_train(self) -> Float[np.ndarray, "num units"]:
+        """Features of the images that the model was trained on.
+
+        Raises:
+            UsageError: they are not known.
+        """
+        if self.train is None:
+            raise UsageError("This measure needs the training images; it is one of `evaluate`, not of two folders.")
+        return finite(self.features.of(self.train), "training images")
+
+    @cached_property
+    def classes_of_fake(self) -> Float[np.ndarray, "num classes"]:
+        """Log-probabilities of the samples' classes.
+
+        Raises:
+            UsageError: the features tell no classes.
+        """
+        if self.features.log_probabilities is None:
+            raise UsageError(
+                f"This measure needs a classifier, and the features {self.features.name!r} tell no classes; give the "
+                "run or the export of one with --features."
+            )
+        return self.features.log_probabilities(self.fake)
+
+
+def finite(features: Float[np.ndarray, "num units"], what: str) -> Float[np.ndarray, "num units"]:
+    """The features, if they are numbers.
+
+    Raises:
+        UsageError: some are not.
+    """
+    wrong = int((~np.isfinite(features)).any(1).sum())
+    if wrong:
+        raise UsageError(f"The features of {wrong} of {len(features)} {what} are not finite; the network is damaged.")
+    return features
+
+
+Values = Mapping[str, float]
+
+
+def _fid(sets: Sets) -> Values:
+    return {"fid": frechet_distance(moments(sets.seen_fake), moments(sets.seen_real))}
+
+
+def _fid_infinity(sets: Sets) -> Values:
+    return {"fid_infinity": frechet_infinity(sets.seen_fake, moments(sets.seen_real))}
+
+
+def _kid(sets: Sets) -> Values:
+    found = kernel_distance(sets.seen_real, sets.seen_fake)
+    return {"kid": found.value, "kid_standard_error": found.standard_error}
+
+
+def _is(sets: Sets) -> Values:
+    score = inception_score(sets.classes_of_fake)
+    return {"inception_score": score.mean, "inception_score_standard_deviation": score.standard_deviation}
+
+
+def _prdc(sets: Sets) -> Values:
+    return precision_recall(sets.seen_real, sets.seen_fake)._asdict()
+
+
+def _prd(sets: Sets) -> Values:
+    curve = precision_recall_curve(sets.seen_real, sets.seen_fake)
+    return {"prd_f8": curve.f_score(8), "prd_f1_8": curve.f_score(1 / 8)}
+
+
+def _modes(sets: Sets) -> Values:
+    classes = sets.classes_of_fake.shape[1]
+    if sets.labels is None:
+        raise UsageError("This measure needs the classes of the data, and they are not known.")
+    found = class_coverage(sets.classes_of_fake, np.bincount(sets.labels, minlength=classes) / len(sets.labels))
+    return {
+        "classes_covered": found.covered,
+        "class_divergence": found.divergence,
+        "classifier_confidence": found.confidence,
+    }
+
+
+def _memorisation(sets: Sets) -> Values:
+    of_fake, of_real = (
+        float(np.median(nearest_neighbours(seen, sets.seen_train, 1).distances))
+        for seen in (sets.seen_fake, sets.seen_real)
+    )
+    return {"nearest_training_image": of_fake, "nearest_training_image_of_test_images": of_real}
+
+
+def _birthday(sets: Sets) -> Values:
+    def draw(seed: int, num: int) -> Float[np.ndarray, "num units"]:
+        return sets.seen_fake[np.random.default_rng(seed).choice(len(sets.seen_fake), num, replace=False)]
+
+    sizes = [n for n in (100, 200, 400, 600, 800, 1200, 1600) if n <= len(sets.seen_fake) // 2]
+    if not sizes:
+        raise UsageError(f"The birthday paradox needs 200 samples or more; there are {len(sets.seen_fake)}.")
+    found = support_size(draw, threshold_of(sets.seen_real), sizes=sizes)
+    shares = {f"collisions_of_{n}": share for n, share in zip(found.sizes, found.collisions, strict=True)}
+    known = {} if np.isnan(found.estimate) else {"support_size": found.estimate}
+    return {**shares, **known, "collision_distance": found.threshold}
+
+
+def _parzen(sets: Sets) -> Values:
+    real, fake = (images.reshape(len(images), -1) / np.float32(255) for images in (sets.real, sets.fake))
+    half = len(real) // 2
+    found, width = parzen_estimate(real[half:], real[:half], fake)
+    return {
+        "parzen_log_likelihood": found.value,
+        "parzen_standard_error": found.standard_error,
+        "parzen_bandwidth": width,
+    }
+
+
+def _ms_ssim(sets: Sets) -> Values:
+    rng = np.random.default_rng(0)
+    chosen = rng.permutation(len(sets.fake))[: min(2 * PAIRS, len(sets.fake) // 2 * 2)]
+    x, y = (sets.fake[part] / 255 for part in np.split(chosen, 2))
+    return {"ms_ssim_of_samples": float(ms_ssim(x, y).mean())}
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A function of the sets, and what is said of it."""
+
+    of: Callable[[Sets], Values]
+    description: str
+
+
+MEASURES: Mapping[str, Measure] = {
+    "fid": Measure(_fid, "Frechet distance between Gaussians fitted to the features (Heusel et al. 2017)"),
+    "fid_infinity": Measure(_fid_infinity, "the same, extrapolated to infinitely many samples (Chong, Forsyth 2020)"),
+    "kid": Measure(_kid, "unbiased squared MMD of the cubic kernel, 100 subsets of 1,000 (Binkowski et al. 2018)"),
+    "is": Measure(_is, "inception score with this classifier, 10 parts (Salimans et al. 2016)"),
+    "prdc": Measure(
+        _prdc,
+        "improved precision and recall, k = 3 (Kynkaanniemi et al. 2019); density and coverage, k = 5 (Naeem et al. "
+        "2020)",
+    ),
+    "prd": Measure(_prd, "F_8 and F_1/8 of the curve over 20 clusters, 10 clusterings (Sajjadi et al. 2018)"),
+    "modes": Measure(_modes, "classes of the samples by this classifier; KL(samples || data) in nats"),
+    "memorisation": Measure(_memorisation, "median distance to the nearest training image"),
+    "birthday": Measure(
+        _birthday,
+        "share of 20 batches with a pair nearer than the 0.1 % quantile of the distances between data (Arora et al. "
+        "2018)",
+    ),
+    "parzen": Measure(_parzen, f"Parzen window on pixels in [0, 1], bandwidth from half of the data. {WARNING}"),
+    "ms_ssim": Measure(_ms_ssim, "MS-SSIM of random pairs of samples; less is more diverse (Odena et al. 2017)"),
+}
+
+
+def measure(sets: Sets, names: Sequence[str], protocol: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Each value with how it was measured.
+
+    Args:
+        sets: what is compared.
+        names: of `MEASURES`.
+        protocol: what the caller knows of the sets, for every result.
+
+    Returns:
+        name -> {"value": ..., "protocol": {...}}; some measures give several.
+
+    Raises:
+        UsageError: an unknown name, or sets that do not suit a measure.
+    """
+    unknown = [name for name in names if name not in MEASURES]
+    if unknown:
+        raise UsageError(f"There is no metric {unknown[0]!r}: {nearest(unknown[0], MEASURES)}")
+    if sets.real.shape[1:] != sets.fake.shape[1:]:
+        shapes = ("x".join(map(str, images.shape[1:])) for images in (sets.real, sets.fake))
+        raise UsageError("The images are of two sizes, {} and {}; make them one first.".format(*shapes))
+    common = {
+        "features": sets.features.name,
+        "features_description": sets.features.description,
+        "features_sha256": sets.features.sha256,
+        "samples": len(sets.fake),
+        "real": len(sets.real),
+        **protocol,
+    }
+    found = {}
+    for name in names:
+        try:
+            values = MEASURES[name].of(sets)
+        except ValueError as error:
+            raise UsageError(f"{name}: {error}") from error
+        said = {"measure": MEASURES[name].description, **common}
+        found |= {key: {"value": float(value), "protocol": said} for key, value in values.items()}
+    return found
