@@ -23,7 +23,7 @@ from gdl_jax.networks.inception import SIZE, InceptionV3, load_inception
 
 
 def open_features(name: str) -> Features:
-    """ "pixels", or a file with the weights of Inception v3."""
+    """The built-in "pixels", or those of Inception v3 with the weights of a file."""
     if name == "pixels":
         return PIXELS
     variables, sha256 = load_inception(Path(name))
