@@ -48,10 +48,13 @@ Likelihoods = Literal["bernoulli", "squared_error", "gaussian", "discretised_log
 class PlainAutoencoder(Experiment):
     """Autoencoder: dense, convolutional, with pooling; with a penalty on the code, or denoising.
 
-    python -m experiments.run autoencoder
+        python -m experiments.run autoencoder
+
+    On the digits that scikit-learn ships (seed 0), with two numbers in a code: test/squared_error 12.42 per image after
+    1,000 steps, where two principal components leave 16.11; 2:18 minutes of CPU time, compiling included.
     """
 
-    steps: int = 2000
+    steps: int = 1000
     batch_size: int = 128
     architecture: CodeNetworks = "jiang"
     """The networks; see experiments/coders.py."""
@@ -155,11 +158,16 @@ class ConvVAE(Experiment):
 
         python -m experiments.run vae
         TFDS_DATA_DIR=... python -m experiments.run vae --preset paper
+        TFDS_DATA_DIR=... python -m experiments.run vae --preset dense
 
     The ELBO is in nats per image, the cross-entropy with the grey pixels being taken for the likelihood. On the digits
     that scikit-learn ships (seed 0): test/elbo -152.4 after 2,000 steps, two to three minutes on two CPU cores. On
     MNIST: -165.3 after 1,000 steps, -150.25 after 14,000 (30 epochs), 33 minutes of training on two cores that other
     programs shared, 13 minutes at the speed of its undisturbed stretches.
+
+    The preset dense, 1.08 million parameters and 20 latent dimensions, on MNIST: test/elbo -99.78, test/log_prob (64
+    samples) -97.32 after 10 epochs, 4:12 minutes of training on two cores that other programs shared. With 0.81 million
+    (384 and 256 units, learning rate 3e-3): -101.31 and -98.85, 3:18 minutes.
     """
 
     steps: int = 2000
@@ -287,7 +295,11 @@ class ConvVAE(Experiment):
 class FaceVAE(ConvVAE):
     """Variational autoencoder of faces, with 200 latent dimensions.
 
-    python -m experiments.run face_vae
+        python -m experiments.run face_vae
+
+    At 64x64 (--data.size 64 --data.num-examples 2000 --steps 300, seed 0): test/elbo 4431 nats, 7.48 bits per dimension
+    of dequantised pixels; reconstructions are blurred heads in about the right colours, samples still clouds. 1:46
+    minutes of CPU time, compiling included. The default, four times the pixels, was run for 20 steps only.
     """
 
     steps: int = 2000
@@ -319,7 +331,9 @@ class FaceVAE(ConvVAE):
 class DeepFeatureVAE(Experiment):
     """Deep feature consistent variational autoencoder: images are compared in the feature maps of a network.
 
-    python -m experiments.run dfc_vae
+        python -m experiments.run dfc_vae
+
+    The default was run for 20 steps only; on small digits it learns (tests/models/test_dfc_vae.py).
     """
 
     steps: int = 2000
