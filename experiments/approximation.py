@@ -256,7 +256,7 @@ class OverAndUnderFitting(Study):
 
     def run(self) -> Findings:
         """See `Study`."""
-        key, x = stream_key(self.seed, "widths"), np.linspace(0, 12, 121)
+        key, x = stream_key(self.seed, "widths"), np.linspace(0, 12, 49)
         figure, axes = chart(1, 5, width=13, height=3.5, sharey=True)
         numbers = {}
         plots = iter(axes)
