@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,8 +21,6 @@ from gdl_jax.data.spec import DataSpec
 from gdl_jax.data.transforms import to_uint8
 from gdl_jax.errors import UsageError
 from gdl_jax.files import write_atomically
-from gdl_jax.metrics.features import PIXELS, Features, network_features
-from gdl_jax.models.classifier import Classifier
 from gdl_jax.models.latents import slerp
 from gdl_jax.models.model import LatentModel, Model, Reconstructs, Samples
 from gdl_jax.pictures.grid import grid, rows, save_png
@@ -32,9 +28,8 @@ from gdl_jax.pictures.report import write_report
 from gdl_jax.steps.random import stream_key
 from gdl_jax.steps.state import TrainState
 from gdl_jax.training.checkpoint import Checkpoints
-from gdl_jax.training.export import digest, load_export, state_of, variables
 from gdl_jax.training.export import export as write_export
-from gdl_jax.training.observer import Observer
+from gdl_jax.training.export import load_export, state_of
 from gdl_jax.training.program import abstract_carry, make_reconstructor, make_sampler
 from gdl_jax.training.settings import check_seed
 from gdl_jax.training.sharding import make_mesh
@@ -97,16 +92,6 @@ class Interpolate(Seeded):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluate(OnCheckpoint):
-    """Measure the model of a run on the test set, as it was measured while training."""
-
-    json: bool = False
-    """Print one JSON object and nothing else."""
-    features: Path | None = None
-    """Run of a classifier, or what export made of one: also take the Frechet distance between its features."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class Report(OnRun):
     """Write report.html: curves, samples over time, metrics, settings, on one page."""
 
@@ -162,26 +147,6 @@ def open_export(path: Path) -> Opened:
     experiment = workdirs.load_experiment(saved)
     model = experiment.build(DataSpec.from_json(saved["data"]))
     return Opened(saved, experiment, model, saved["step"], state_of(networks))
-
-
-def open_features(path: Path) -> Features:
-    """The features of a classifier, of its export or of the newest checkpoint of its run.
-
-    Raises:
-        UsageError: it is neither, or it is damaged.
-    """
-    run = open_run(path, "latest") if path.is_dir() else open_export(path)
-    if not isinstance(run.model, Classifier):
-        raise UsageError(f"{path} is of {run.saved['name']!r}; --features takes the run or the export of a classifier.")
-    name = f"{run.saved['name']}_{digest(variables(run.state))[:8]}"
-    return network_features(
-        name,
-        f"inputs of the last layer of {name} ({type(run.model.network).__name__}, {run.step} steps on "
-        f"{run.experiment.data.name}; the number is the beginning of the SHA-256 of its variables)",
-        partial(run.model.features, run.state),
-        shape=DataSpec.from_json(run.saved["data"]).image_shape,
-        image_range=run.model.image_range,
-    )
 
 
 def _step_of(checkpoint: str, checkpoints: Checkpoints, workdir: Path) -> int | None:
@@ -271,26 +236,6 @@ def interpolate(options: Interpolate) -> None:
     _write(images, grid(images, columns=options.points), out)
 
 
-def evaluate(options: Evaluate) -> None:
-    """`evaluate WORKDIR`."""
-    run = open_run(options.workdir, options.checkpoint)
-    experiment = run.experiment
-    train, test = load(experiment.data, "train"), load(experiment.data, "test")
-    features = (PIXELS,) if options.features is None else (PIXELS, open_features(options.features))
-    if len(features) > 1 and not isinstance(run.model, Samples):
-        raise UsageError(f"{run.saved['name']} draws no images whose features could be measured; leave --features out.")
-    observer = Observer(run.model, train, test, experiment, make_mesh(jax.devices()[:1]), features)
-    values = observer.evaluate(run.state)
-    if options.json:
-        found = {"name": run.saved["name"], "workdir": str(options.workdir), "step": run.step}
-        found |= {"data": experiment.data.name, "num_test": len(test), "seed": experiment.seed}
-        print(json.dumps(found | {"metrics": values, "protocol": observer.protocol()}))
-        return
-    print(f"{run.saved['name']}, step {run.step}, {len(test)} test examples of {experiment.data.name}")
-    for name, value in sorted(values.items()):
-        print(f"  {name:<48} {value:.6g}")
-
-
 def report(options: Report) -> None:
     """`report WORKDIR`."""
     print(write_report(options.workdir))
@@ -308,7 +253,6 @@ VERBS = {
     "sample": (Sample, sample),
     "reconstruct": (Reconstruct, reconstruct),
     "interpolate": (Interpolate, interpolate),
-    "evaluate": (Evaluate, evaluate),
     "report": (Report, report),
     "export": (Export, export),
 }
@@ -318,9 +262,10 @@ def run_verb(name: str, arguments: Sequence[str]) -> None:
     """Parses the words after a verb, and does it."""
     # Only now, for these modules build on this one.
     from experiments.attribute_verbs import ATTRIBUTE_VERBS
+    from experiments.evaluation import EVALUATION_VERBS
     from experiments.latent_verbs import LATENT_VERBS
 
-    settings, act = (VERBS | LATENT_VERBS | ATTRIBUTE_VERBS)[name]
+    settings, act = (VERBS | EVALUATION_VERBS | LATENT_VERBS | ATTRIBUTE_VERBS)[name]
     options = parse(settings, arguments, prog=f"python -m experiments.run {name}", description=settings.__doc__)
     workdirs.read(options.workdir)
     if hasattr(options, "seed"):

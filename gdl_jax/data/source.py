@@ -126,8 +126,8 @@ class DataSettings:
     """Which data, and how they are prepared."""
 
     name: str = "digits"
-    """Data set: digits, shapes, faces, noise (built in), folder (your images, see dir), or any image set of TFDS (mnist,
-    cifar10, celeb_a ...)."""
+    """Data set: digits, shapes, faces, noise (built in), folder (your images, see dir), or any image set of TFDS
+    (mnist, cifar10, celeb_a ...)."""
 
     dir: Path | None = None
     """The image folder for `folder`, else the TFDS data directory (default: $TFDS_DATA_DIR, then TFDS's own)."""
@@ -142,7 +142,8 @@ class DataSettings:
     """Side in pixels of the square cut from the centre before resizing (default: the shorter side; 140 for celeb_a)."""
 
     num_examples: int | None = None
-    """Use only the first so many examples; for generated sets, how many to make (default: all; 10,000, of noise 1,024)."""
+    """Use only the first so many examples; for generated sets, how many to make (default: all; 10,000, of noise
+    1,024)."""
 
     seed: int = 0
     """Seed of the generated sets (shapes, faces, noise); stored data do not depend on it."""

@@ -24,9 +24,16 @@ from gdl_jax.networks.inception import SIZE, InceptionV3, load_inception
 
 def open_features(name: str) -> Features:
     """The built-in "pixels", or those of Inception v3 with the weights of a file."""
-    if name == "pixels":
-        return PIXELS
-    variables, sha256 = load_inception(Path(name))
+    return PIXELS if name == "pixels" else inception_features(Path(name))
+
+
+def inception_features(path: Path) -> Features:
+    """Those of Inception v3.
+
+    Raises:
+        UsageError: see `load_inception`.
+    """
+    variables, sha256 = load_inception(path)
     network = InceptionV3()
     return network_features(
         f"inception_{sha256[:8]}",

@@ -207,6 +207,18 @@ MEASURES: Mapping[str, Measure] = {
 }
 
 
+def check_names(names: Sequence[str]) -> Sequence[str]:
+    """The names, if all are of `MEASURES`.
+
+    Raises:
+        UsageError: one is not.
+    """
+    unknown = [name for name in names if name not in MEASURES]
+    if unknown:
+        raise UsageError(f"There is no metric {unknown[0]!r}: {nearest(unknown[0], MEASURES)}")
+    return names
+
+
 def measure(sets: Sets, names: Sequence[str], protocol: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Each value with how it was measured.
 
@@ -221,9 +233,7 @@ def measure(sets: Sets, names: Sequence[str], protocol: Mapping[str, Any]) -> di
     Raises:
         UsageError: an unknown name, or sets that do not suit a measure.
     """
-    unknown = [name for name in names if name not in MEASURES]
-    if unknown:
-        raise UsageError(f"There is no metric {unknown[0]!r}: {nearest(unknown[0], MEASURES)}")
+    check_names(names)
     if sets.real.shape[1:] != sets.fake.shape[1:]:
         shapes = ("x".join(map(str, images.shape[1:])) for images in (sets.real, sets.fake))
         raise UsageError("The images are of two sizes, {} and {}; make them one first.".format(*shapes))

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from experiments.classifiers import ARCHITECTURES, ImageClassifier
-from experiments.verbs import open_export, open_features
+from experiments.evaluation import open_features
+from experiments.verbs import open_export
 from gdl_jax.data.source import ArraySpec, DataSettings, load
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.data.transforms import scale
