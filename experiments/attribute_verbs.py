@@ -22,6 +22,8 @@ FEWEST = 2
 MOST, FITTED = 10, 2000
 """Attributes where none is named, and images to which their read-out is fitted."""
 
+GROUPS = ("first", "minus", "plus")
+
 SHEET = 64
 """Images from which a user of a model without an encoder chooses."""
 
@@ -143,7 +145,9 @@ def _along(alphas: np.ndarray, values: list[float]) -> str:
 
 
 def _show(test: Coded, name: str, vector: np.ndarray, alphas: np.ndarray, count: int) -> None:
-    codes, images = test.codes[:count], test.images[:count]
+    # Evenly spaced, for neighbours may be of one person.
+    rows = np.linspace(0, len(test.images) - 1, count).round().astype(int)
+    codes, images = test.codes[rows], test.images[rows]
     walks = codes[:, None] + alphas[None, :, None] * vector
     decoded = test.coder.decode(walks.reshape(-1, walks.shape[-1])).reshape(*walks.shape[:2], *images.shape[1:])
     lines = np.concatenate([images[:, None], decoded], axis=1)
@@ -158,12 +162,12 @@ def arithmetic(options: Arithmetic) -> None:
     if options.noise < 0:
         raise UsageError(f"--noise is {options.noise}; it has to be 0 or more.")
     coder = open_coder(options)
-    groups = {"first": options.first, "minus": options.minus, "plus": options.plus}
+    groups = {name: getattr(options, name) for name in GROUPS}
     if encodes(coder):
         found = encode_data(coder, options.split, options.num)
         images, codes, flags = found.images, found.codes, flags_of(found)
         _check_groups(groups, "name the attributes that the images of each group have")
-        chosen = {name: _exemplars(name, words, flags, options.exemplars) for name, words in groups.items()}
+        chosen = {name: _exemplars(name, words, flags, options) for name, words in groups.items()}
     else:
         codes = coder.draw(SHEET, "arithmetic verb")
         images, flags = coder.decode(codes), {}
@@ -184,7 +188,10 @@ def arithmetic(options: Arithmetic) -> None:
     filled = np.stack([_filled(line, max(map(len, lines))) for line in lines])
     picture = named_rows(filled, [*names, "result, neighbours"])
     coder.save("arithmetic", titled(picture, "images of each group and their mean code; first - minus + plus"))
-    coder.say(_wanted(groups, flags, decoded, images))
+    words = [word if word in flags else word.removeprefix("not_") for group in groups.values() for word in group]
+    named = {word: flags[word] for word in words if word in flags}
+    if named:
+        coder.say(_measured(named, images, of_means[:1], decoded))
 
 
 def _check_groups(groups: dict[str, tuple[str, ...]], advice: str) -> None:
@@ -200,12 +207,14 @@ def _numbers(name: str, words: tuple[str, ...]) -> np.ndarray:
     return np.array([int(word) for word in words])
 
 
-def _exemplars(name: str, words: tuple[str, ...], flags: Flags, count: int) -> np.ndarray:
+def _exemplars(name: str, words: tuple[str, ...], flags: Flags, options: Arithmetic) -> np.ndarray:
     _check_names(words, flags)
     every = np.logical_and.reduce([flags[w] if w in flags else ~flags[w.removeprefix("not_")] for w in words])
-    if every.sum() < count:
-        raise UsageError(f"Only {every.sum()} images are {' and '.join(words)}; --{name} needs {count}.")
-    return np.flatnonzero(every)[:count]
+    if every.sum() < options.exemplars:
+        raise UsageError(f"Only {every.sum()} images are {' and '.join(words)}; --{name} needs {options.exemplars}.")
+    # Another stream for each group, so that groups of the same words are of other images.
+    generator = np.random.default_rng([options.seed, GROUPS.index(name)])
+    return np.sort(generator.choice(np.flatnonzero(every), options.exemplars, replace=False))
 
 
 def _filled(images: Images, width: int) -> Images:
@@ -214,14 +223,12 @@ def _filled(images: Images, width: int) -> Images:
     return np.concatenate([images, white])
 
 
-def _wanted(groups: dict[str, tuple[str, ...]], flags: Flags, decoded: Images, known: Images) -> dict[str, float]:
-    """The share of each attribute that was named among the nearest images of the result and its neighbours."""
-    words = [word if word in flags else word.removeprefix("not_") for group in groups.values() for word in group]
-    return {
-        f"share of {word} among the nearest": share_of_nearest(decoded, known, flags[word]).mean()
-        for word in dict.fromkeys(words)
-        if word in flags
-    }
+def _measured(flags: Flags, known: Images, first: Images, decoded: Images) -> dict[str, float]:
+    """How far the mean of the first group, and the result, have each attribute; see `fit_readout`."""
+    readout = fit_readout(known[:FITTED], np.stack([flag[:FITTED] for flag in flags.values()], axis=1))
+    before, after = (readout(images).mean(axis=0) for images in (first, decoded))
+    read = {f"{name}: read-out of the first group's mean": value for name, value in zip(flags, before, strict=True)}
+    return read | {f"{name}: read-out of the result": value for name, value in zip(flags, after, strict=True)}
 
 
 ATTRIBUTE_VERBS = {"attributes": (Attributes, attributes), "arithmetic": (Arithmetic, arithmetic)}

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
@@ -306,7 +307,7 @@ def morph(options: Morph) -> None:
         raise UsageError("--start and --end need equally many images, at least one.")
     coder = open_coder(options)
     images = chosen_images(coder, options.split, options.start + options.end)
-    ends = coder.encode(images)
+    ends = jnp.asarray(coder.encode(images))
     start, end = ends[: len(options.start)], ends[len(options.start) :]
     first, last = images[: len(options.start)], images[len(options.start) :]
     lines, numbers = [], {}

@@ -86,16 +86,14 @@ def paragraph(name: str, entry: type[Entry], catalogue: dict[str, System]) -> st
 
 
 def by_chapter(catalogue: Iterable[System], entries: dict[str, type[Entry]]) -> str:
-    """A text's systems in order, each with the command that runs it."""
-    lines, chapter = [], None
+    """A text's systems under their chapters, each with the command that runs it."""
+    chapters: dict[str, list[str]] = {}
     for system in catalogue:
         names = [name for name, entry in entries.items() if system.id in entry.systems]
         names += [f"{verb} WORKDIR" for verb, systems in VERB_SYSTEMS.items() if system.id in systems]
         if not names:
             continue
-        if system.place != chapter:
-            chapter = system.place
-            lines.append(chapter)
         commands = ", ".join(f"python -m experiments.run {name}" for name in names)
+        lines = chapters.setdefault(system.place, [system.place])
         lines.append(f"  {system.id:<5} {system.name}\n        {commands}")
-    return "\n".join(lines)
+    return "\n".join(line for lines in chapters.values() for line in lines)

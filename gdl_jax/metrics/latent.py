@@ -48,12 +48,12 @@ def ks_distance(codes: Codes) -> Float[np.ndarray, " latent"]:
     return np.maximum(np.abs(below - steps[1:]), np.abs(below - steps[:-1])).max(axis=0)
 
 
-def p_values(codes: Codes) -> Codes:
+def p_values(codes: Float[np.ndarray, "*any"]) -> Float[np.ndarray, "*any"]:
     """Each coordinate through the distribution function of N(0, 1): codes of that prior fill [0, 1] evenly."""
     return np.asarray(ndtr(codes.astype(np.float32))).astype(codes.dtype)
 
 
-def quantiles(probabilities: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+def quantiles(probabilities: Float[np.ndarray, "*any"]) -> Float[np.ndarray, "*any"]:
     """The inverse of `p_values`."""
     return np.asarray(ndtri(probabilities.astype(np.float32))).astype(probabilities.dtype)
 

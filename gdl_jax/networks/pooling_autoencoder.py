@@ -20,7 +20,7 @@ from gdl_jax.networks.mlp import Activation
 Unpooling = Literal["repeat", "corner", "switch"]
 """A pooled value goes to all four pixels, to the upper left one, or to where the maximum was."""
 
-Switches = Int[Array, "batch height width channels"]
+Switches = Int[Array, "_batch _height _width _channels"]
 """Where the maximum of each 2x2 window was: 0 upper left, 1 upper right, 2 lower left, 3 lower right."""
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from gdl_jax.pictures.curves import PALETTE
+from gdl_jax.pictures.curves import PALETTE, Number
 from gdl_jax.pictures.grid import grid
 from gdl_jax.pictures.latent import INK, PAPER, RULE
 
@@ -19,7 +19,7 @@ PANEL_WIDTH, PANEL_HEIGHT = 120, 84
 HISTOGRAM_REACH = 4.0
 """Histograms go from minus to plus so many."""
 
-RGB = UInt8[np.ndarray, "height width 3"]
+RGB = UInt8[np.ndarray, "picture_height picture_width 3"]
 Images = UInt8[np.ndarray, "n height width channels"]
 
 
@@ -68,8 +68,8 @@ def named_rows(images: UInt8[np.ndarray, "rows columns height width channels"], 
 
 def ticked(
     images: UInt8[np.ndarray, "rows columns height width channels"],
-    x: Sequence[float],
-    y: Sequence[float],
+    x: Float[np.ndarray, " columns"],
+    y: Float[np.ndarray, " rows"],
     names: tuple[str, str],
 ) -> RGB:
     """A grid without gaps, with the coordinate of each column below and of each row, from below, at the left.
@@ -124,7 +124,7 @@ def _histogram(values: Float[np.ndarray, " n"], name: str, bins: int) -> RGB:
     return np.asarray(canvas)
 
 
-def short(value: float) -> str:
+def short(value: Number) -> str:
     """A coordinate with one decimal, and no minus before a zero."""
     return f"{value:.1f}".replace("-0.0", "0.0")
 
@@ -148,8 +148,8 @@ def _wrapped(text: str, width: int) -> list[str]:
     return lines
 
 
-def _blank(width: float, height: float) -> tuple[Image.Image, ImageDraw.ImageDraw]:
-    canvas = Image.new("RGB", (round(width), round(height)), PAPER)
+def _blank(width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw]:
+    canvas = Image.new("RGB", (width, height), PAPER)
     return canvas, ImageDraw.Draw(canvas)
 
 

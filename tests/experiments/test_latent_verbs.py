@@ -176,7 +176,8 @@ def test_arithmetic_with_attributes_and_with_numbers(launch, faces, dcgan, tmp_p
     pictures, said = done(launch, "arithmetic", faces, tmp_path, *groups)
     assert set(pictures) == {"arithmetic.png"}
     for name in ("hat", "smiling", "eyeglasses"):
-        assert 0 <= number(said, f"share of {name} among the nearest") <= 1
+        assert np.isfinite(number(said, f"{name}: read-out of the first group's mean"))
+        assert np.isfinite(number(said, f"{name}: read-out of the result"))
     (tmp_path / "gan").mkdir()
     groups = ("--first", 0, 1, 2, "--minus", 3, 4, 5, "--plus", 6, 7, 8)
     pictures, _ = done(launch, "arithmetic", dcgan, tmp_path / "gan", *groups)

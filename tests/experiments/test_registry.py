@@ -100,6 +100,12 @@ def test_list_of_one_text_leads_to_verbs(launch):
     assert lines[where + 1].strip() == "python -m experiments.run latent_grid WORKDIR"
 
 
+def test_list_of_one_text_has_each_chapter_once(launch):
+    chapters = [line for line in launch("list", "--text", "lanham").out.splitlines() if not line.startswith(" ")]
+    assert "Lanham, ch. 1" in chapters
+    assert len(chapters) == len(set(chapters))
+
+
 def test_list_of_one_text_leads_to_its_studies(launch):
     lines = launch("list", "--text", "foster").out.splitlines()
     where = next(i for i, line in enumerate(lines) if line.split()[:1] == ["F04"])

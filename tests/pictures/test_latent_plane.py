@@ -52,7 +52,7 @@ def test_names_stand_at_the_left_of_their_rows():
 
 def test_ticks_leave_the_grid_as_it_is():
     rows = IMAGES.reshape(2, 3, 8, 8, 1)
-    picture = ticked(rows, [-1, 0, 1], [0, 2], ("across", "up"))
+    picture = ticked(rows, np.array([-1.0, 0, 1]), np.array([0.0, 2]), ("across", "up"))
     inner = picture[18 : 18 + 16, 52 : 52 + 24, 0]
     np.testing.assert_array_equal(inner, rows[..., 0].swapaxes(1, 2).reshape(16, 24))
     assert has_ink(picture[18 + 16 :])
