@@ -39,7 +39,7 @@ G: Mapping[int, Matrix] = {
 A_T: Mapping[int, Matrix] = {2: np.array([[1, 1, 0], [0, 1, 1]]), 3: np.array([[1, 1, 1, 0], [0, 1, -1, -1]])}
 
 
-def saves(g: Geometry, x: Array, outputs: int, least: float) -> bool:
+def saves(g: Geometry, x: Array, outputs: int, least: int) -> bool:
     """Whether the products saved are `least` times as many as the numbers that the transforms write, or more.
 
     With strides, of the convolution with stride one over blocks of pixels that stand side by side as channels.

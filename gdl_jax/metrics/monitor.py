@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-WINDOW = 100
+WINDOW = 100.0
 """Steps over which averages decay by a factor of e."""
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Self
-
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -39,14 +37,14 @@ class Autoregressive:
         return len(self.coefficients)
 
     @classmethod
-    def from_weights(cls, weights: Float[Array, " order_and_one"], series: Float[Array, " time"]) -> Self:
+    def from_weights(cls, weights: Float[Array, " order_and_one"], series: Float[Array, " time"]) -> Autoregressive:
         """From (beta_1 ... beta_p, alpha), with the noise that fits the series best."""
         order = len(weights) - 1
         errors = series[order:] - with_ones(lags(series, order)) @ weights
         return cls(weights[-1], weights[:-1], jnp.sqrt(jnp.square(errors).mean()))
 
     @classmethod
-    def fit(cls, series: Float[Array, " time"], order: int) -> Self:
+    def fit(cls, series: Float[Array, " time"], order: int) -> Autoregressive:
         """Maximum likelihood given the first p values, which is least squares. All steps at once: teacher forcing."""
         weights = least_squares(with_ones(lags(series, order)), series[order:])
         return cls.from_weights(weights, series)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Self
 
 import jax
 import jax.numpy as jnp
@@ -33,7 +32,7 @@ class Box:
     high: Float[Array, " axes"]
 
     @classmethod
-    def fit(cls, points: Float[Array, "n axes"]) -> Self:
+    def fit(cls, points: Float[Array, "n axes"]) -> Box:
         """Maximum likelihood: the smallest box that holds all points. No gradient leads there: it is 0 everywhere."""
         return cls(points.min(axis=0), points.max(axis=0))
 
@@ -60,7 +59,9 @@ class NaiveBayes:
     log_probs: Float[Array, "variables values"]
 
     @classmethod
-    def fit(cls, rows: Int[np.ndarray, "n variables"], sizes: Sequence[int], *, pseudo_count: float = 0.0) -> Self:
+    def fit(
+        cls, rows: Int[np.ndarray, "n variables"], sizes: Sequence[int], *, pseudo_count: float = 0.0
+    ) -> NaiveBayes:
         """theta_k[l] = (n_k[l] + a) / (n + a L_k).
 
         With a = 0 it is the maximum of the likelihood; with a > 0 the mean of the posterior under a Dirichlet(a) prior
@@ -113,7 +114,7 @@ class FullJoint:
     sizes: tuple[int, ...] = struct.field(pytree_node=False)
 
     @classmethod
-    def fit(cls, rows: Int[np.ndarray, "n variables"], sizes: Sequence[int], *, pseudo_count: float = 0.0) -> Self:
+    def fit(cls, rows: Int[np.ndarray, "n variables"], sizes: Sequence[int], *, pseudo_count: float = 0.0) -> FullJoint:
         """theta_j = (n_j + a) / (n + a J) with J the number of combinations (not J - 1: then they would not sum to 1).
 
         Args:
@@ -151,7 +152,7 @@ class GaussianClasses:
     covariances: Float[Array, "classes axes axes"]
 
     @classmethod
-    def fit(cls, points: Float[Array, "n axes"], labels: Int[Array, " n"], classes: int) -> Self:
+    def fit(cls, points: Float[Array, "n axes"], labels: Int[Array, " n"], classes: int) -> GaussianClasses:
         """Maximum likelihood: share, mean and covariance (divided by the number of points) of each class.
 
         A class needs more points than there are axes. Points with a label of no class, such as -1, are left out.
