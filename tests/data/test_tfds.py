@@ -101,7 +101,7 @@ def faces(tmp_path):
     """A set of 20 faces on disk, in TFDS's own format: two sizes, two attributes, no test split."""
     library = pytest.importorskip("tensorflow_datasets")
     writer = pytest.importorskip("array_record.python.array_record_module").ArrayRecordWriter
-    folder = tmp_path / "faces" / "1.0.0"
+    folder = tmp_path / "portraits" / "1.0.0"
     folder.mkdir(parents=True)
     features = library.features.FeaturesDict(
         {
@@ -110,7 +110,7 @@ def faces(tmp_path):
         }
     )
     features.save_config(folder)
-    records = writer(str(folder / "faces-train.array_record-00000-of-00001"), "group_size:1")
+    records = writer(str(folder / "portraits-train.array_record-00000-of-00001"), "group_size:1")
     for i in range(20):
         file = io.BytesIO()
         Image.new("RGB", (8, 8 + i % 2), (i, i, i)).save(file, "PNG")
@@ -120,13 +120,13 @@ def faces(tmp_path):
     records.close()
     template = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
     split = {"name": "train", "shardLengths": ["20"], "filepathTemplate": template}
-    information = {"name": "faces", "version": "1.0.0", "fileFormat": "array_record", "splits": [split]}
+    information = {"name": "portraits", "version": "1.0.0", "fileFormat": "array_record", "splits": [split]}
     (folder / "dataset_info.json").write_text(json.dumps(information))
     return tmp_path
 
 
 def test_attributes_sizes_and_the_last_tenth(faces):
-    train, test = (load(DataSettings(name="faces", dir=faces, size=8), split) for split in ("train", "test"))
+    train, test = (load(DataSettings(name="portraits", dir=faces, size=8), split) for split in ("train", "test"))
     assert (len(train), len(test)) == (18, 2)
     assert train.attribute_names == ("Smiling", "Young")
     assert train.classes == ()
@@ -136,7 +136,7 @@ def test_attributes_sizes_and_the_last_tenth(faces):
     np.testing.assert_array_equal(examples["attributes"], [[i % 2 == 0, i % 3 == 0] for i in range(18)])
     np.testing.assert_array_equal(test.take(np.arange(2))["image"][:, 0, 0, 0], [18, 19])
     with pytest.raises(UsageError, match=r"say --data\.size"):
-        load(DataSettings(name="faces", dir=faces), "train")
+        load(DataSettings(name="portraits", dir=faces), "train")
 
 
 def test_set_that_is_not_prepared_names_the_command(tmp_path):
