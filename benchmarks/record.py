@@ -6,6 +6,7 @@ import datetime
 import json
 import os
 import platform
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ def surroundings(command: Sequence[str], program: str = "benchmarks.run") -> dic
     git = git_state() or {"revision": None, "dirty": None}
     return {
         "format": FORMAT,
-        "command": " ".join(["python", "-m", program, *command]),
+        "command": shlex.join(["python", "-m", program, *command]),
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "commit": git["revision"],
         "uncommitted_changes": git["dirty"],
