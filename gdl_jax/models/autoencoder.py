@@ -179,14 +179,7 @@ class Autoencoder:
 
     def _apply(self, name: str, params: dict[str, PyTree], state: TrainState, key: Array, *inputs: Array) -> tuple:
         """A network's output in training mode, and the collections that this wrote."""
-        network = state.networks[name]
-        return getattr(self, name).apply(
-            network.variables(params[name]),
-            *inputs,
-            train=True,
-            mutable=list(network.collections),
-            rngs={"dropout": key},
-        )
+        return state.networks[name].apply_in_training(getattr(self, name), params[name], *inputs, key=key)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -75,14 +75,9 @@ class Classifier:
 
     def _loss(self, params: dict[str, PyTree], state: TrainState, batch: Batch, key: Array) -> tuple[Array, Outcome]:
         k_crop, k_dropout = jax.random.split(key)
-        network, labels = state.networks["classifier"], batch["label"]
-        logits, wrote = self.network.apply(
-            network.variables(params["classifier"]),
-            random_crop(batch["image"], k_crop, self.crop_padding),
-            train=True,
-            mutable=list(network.collections),
-            rngs={"dropout": k_dropout},
-        )
+        labels, images = batch["label"], random_crop(batch["image"], k_crop, self.crop_padding)
+        network = state.networks["classifier"]
+        logits, wrote = network.apply_in_training(self.network, params["classifier"], images, key=k_dropout)
         loss = softmax_cross_entropy(logits, labels, label_smoothing=self.label_smoothing).mean()
         return loss, Outcome({"classifier": wrote}, {"accuracy": is_right(logits, labels).mean()})
 

@@ -148,18 +148,9 @@ class GAN:
     def _fake(self, params: PyTree, state: TrainState, key: Array, num: int) -> tuple[Array, PyTree]:
         """Generated images in training mode, and the collections that this wrote."""
         k_latent, k_dropout = jax.random.split(key)
-        network = state.networks["generator"]
-        return self.generator.apply(
-            network.variables(params),
-            split_batch(self.sample_latents(k_latent, num)),
-            train=True,
-            mutable=list(network.collections),
-            rngs={"dropout": k_dropout},
-        )
+        latents = split_batch(self.sample_latents(k_latent, num))
+        return state.networks["generator"].apply_in_training(self.generator, params, latents, key=k_dropout)
 
     def _judge(self, params: PyTree, state: TrainState, images: Array, key: Array) -> tuple[Array, PyTree]:
         """Logits in training mode, and the collections that this wrote."""
-        network = state.networks["discriminator"]
-        return self.discriminator.apply(
-            network.variables(params), images, train=True, mutable=list(network.collections), rngs={"dropout": key}
-        )
+        return state.networks["discriminator"].apply_in_training(self.discriminator, params, images, key=key)

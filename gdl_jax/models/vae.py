@@ -209,10 +209,7 @@ class VAE:
 
     def _apply(self, name: str, params: dict[str, PyTree], state: TrainState, x: Array, key: Array) -> tuple:
         """A network's output in training mode, and the collections that this wrote."""
-        network = state.networks[name]
-        return getattr(self, name).apply(
-            network.variables(params[name]), x, train=True, mutable=list(network.collections), rngs={"dropout": key}
-        )
+        return state.networks[name].apply_in_training(getattr(self, name), params[name], x, key=key)
 
 
 def log_density_ratio(latents: Latents, mean: Latents, log_variance: Latents) -> Float[Array, " num"]:

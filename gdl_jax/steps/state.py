@@ -29,6 +29,12 @@ class NetworkState:
         """What `network.apply` takes, with these parameters in place of its own when they are given."""
         return {"params": self.params if params is None else params} | self.collections
 
+    def apply_in_training(self, network: nn.Module, params: PyTree, *inputs: Array, key: Array) -> tuple[Any, PyTree]:
+        """The network's output in training mode, and the collections that this wrote; `key` is that of dropout."""
+        return network.apply(
+            self.variables(params), *inputs, train=True, mutable=list(self.collections), rngs={"dropout": key}
+        )
+
     def averaged(self) -> dict[str, Any]:
         """What `network.apply` takes for sampling: the averaged parameters where there are any."""
         return self.variables(self.ema)
