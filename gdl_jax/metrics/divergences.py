@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Num
+
+from gdl_jax.losses.shapes import check_same_shape
 
 
 def kl_normal(mean_p: float, scale_p: float, mean_q: float, scale_q: float) -> float:
@@ -18,6 +20,31 @@ def kl_normal(mean_p: float, scale_p: float, mean_q: float, scale_q: float) -> f
         scale_q: likewise.
     """
     return math.log(scale_q / scale_p) + (scale_p**2 + (mean_p - mean_q) ** 2) / (2 * scale_q**2) - 0.5
+
+
+def jensen_shannon(p: Num[np.ndarray, " bins"], q: Num[np.ndarray, " bins"]) -> float:
+    """Jensen-Shannon divergence of two histograms in nats, from 0 to ln 2: Lin 1991, eq. 4.1.
+
+    (KL(p || m) + KL(q || m)) / 2 with m = (p + q) / 2; a bin that is empty in p adds nothing to the first.
+
+    Args:
+        p: counts or masses of the bins; they are divided by their sum.
+        q: likewise.
+
+    Raises:
+        ValueError: the numbers of bins differ, one is below 0, or all are 0.
+    """
+    check_same_shape(p=p, q=q)
+    if min(p.min(), q.min()) < 0 or not p.any() or not q.any():
+        raise ValueError("A histogram has no negative bin, and a positive one.")
+    p, q = p / p.sum(), q / q.sum()
+    mean = (p + q) / 2
+
+    def divergence(p: np.ndarray) -> float:
+        there = p > 0
+        return float((p[there] * np.log(p[there] / mean[there])).sum())
+
+    return (divergence(p) + divergence(q)) / 2
 
 
 def earth_movers_distance(p: Float[np.ndarray, " bins"], q: Float[np.ndarray, " bins"], width: float = 1.0) -> float:

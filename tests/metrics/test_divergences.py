@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 from scipy.optimize import linprog
+from scipy.spatial.distance import jensenshannon
 from scipy.stats import wasserstein_distance
 
-from gdl_jax.metrics.divergences import earth_movers_distance, kl_normal, transport_plan
+from gdl_jax.metrics.divergences import earth_movers_distance, jensen_shannon, kl_normal, transport_plan
 
 
 def test_kl_of_normals():
@@ -45,3 +46,18 @@ def test_plan_moves_all_and_no_plan_is_cheaper(heaps):
 def test_other_masses_are_refused(of):
     with pytest.raises(ValueError, match="same mass"):
         of(np.ones(3), np.ones(4)[:3] * 2)
+
+
+def test_jensen_shannon(heaps):
+    p, q = heaps
+    # SciPy's is the square root.
+    assert jensen_shannon(p, q) == pytest.approx(jensenshannon(p, q) ** 2)
+    assert jensen_shannon(1000 * p, q) == pytest.approx(jensen_shannon(q, p))
+    assert jensen_shannon(p, p) == 0
+    assert jensen_shannon(np.array([3, 0]), np.array([0, 1])) == pytest.approx(np.log(2))
+
+
+@pytest.mark.parametrize("other", [[0, 0], [-1, 2], [1, 1, 1]])
+def test_no_histogram(other):
+    with pytest.raises(ValueError, match=r"bin|Shapes"):
+        jensen_shannon(np.array([1, 2]), np.array(other))
