@@ -8,7 +8,7 @@ setup(
     description="Generative models in JAX: pure-functional definitions, jit-compiled data-parallel training steps",
     license="Apache-2.0",
     packages=find_packages(include=["gdl_jax", "gdl_jax.*"]),
-    package_data={"gdl_jax.pictures": ["report.html"]},
+    package_data={"gdl_jax.metrics": ["weights/*.safetensors"], "gdl_jax.pictures": ["*.html", "page.css"]},
     python_requires=">=3.11",
     install_requires=[
         "jax>=0.10,<0.13",
@@ -29,14 +29,17 @@ setup(
         "safetensors>=0.5",
     ],
     extras_require={
-        "peers": ["torch>=2.6"],
+        "peers": ["torch>=2.6", "torch-fidelity>=0.4", "pytorch-msssim>=1"],
         "test": [
             "pytest>=8.3",
             "pytest-timeout>=2.3",
             "pytest-xdist>=3.6",
             "chex>=0.1.91",
             "beartype>=0.21",
+            "scikit-image>=0.25",
+            "prdc>=0.2",
             "ruff>=0.14",
+            "h5py>=3.12",
         ],
     },
 )

@@ -5,14 +5,12 @@ from __future__ import annotations
 import datetime
 import json
 import os
-import platform
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
-
+from experiments.hardware import device
 from experiments.workdir import git_state, versions
 from gdl_jax.errors import UsageError
 
@@ -29,7 +27,7 @@ def surroundings(command: Sequence[str], program: str = "benchmarks.run") -> dic
         "commit": git["revision"],
         "uncommitted_changes": git["dirty"],
         "versions": versions(),
-        "device": _device(),
+        "device": device(),
         "environment": {
             name: os.environ.get(name) for name in ("XLA_FLAGS", "JAX_PLATFORMS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
         },
@@ -53,29 +51,3 @@ def read(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict) or found.get("format") != FORMAT or not isinstance(found.get("records"), list):
         raise UsageError(f"{path} is no record of format {FORMAT}; give a file that `benchmarks.run --json` wrote.")
     return found
-
-
-def cores() -> int:
-    """Processor cores that this process may use: XLA's thread pool on CPU has as many threads."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _device() -> dict[str, Any]:
-    device = jax.devices()[0]
-    return {
-        "platform": device.platform,
-        "kind": device.device_kind if device.platform != "cpu" else _processor(),
-        "count": jax.device_count(),
-        "processes": jax.process_count(),
-        "cores": cores(),
-        "host": _processor(),
-    }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()

@@ -108,6 +108,7 @@ FAMILIES = (
     "densities",
     "gans",
     "linear_models",
+    "manifolds",
     "monitors",
     "neurons",
     "pixel_densities",

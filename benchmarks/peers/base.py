@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from benchmarks.measure import Contestant
 from benchmarks.peers import NoPeer, load_all
-from benchmarks.record import cores
 from benchmarks.subject import PREPARED, Subject, as_noise
+from experiments.hardware import cores
 from gdl_jax.data.order import Order
 from gdl_jax.steps.optimizers import Adam
 

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmarks.measure import Contestant
-from benchmarks.record import cores
 from benchmarks.shapes import Shape
+from experiments.hardware import cores
 
 CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 """Memory formats by rank; it is the fastest of PyTorch's, and has none for one axis of space."""

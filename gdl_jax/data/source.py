@@ -16,7 +16,7 @@ from gdl_jax.errors import UsageError, nearest
 
 Split = Literal["train", "test"]
 
-BUILT_IN = ("digits", "faces", "folder", "noise", "shapes")
+BUILT_IN = ("digits", "faces", "folder", "noise", "shapes", "triangles")
 
 READ_BLOCK = 512
 
@@ -126,8 +126,8 @@ class DataSettings:
     """Which data, and how they are prepared."""
 
     name: str = "digits"
-    """Data set: digits, shapes, faces, noise (built in), folder (your images, see dir), or any image set of TFDS
-    (mnist, cifar10, celeb_a ...)."""
+    """Data set: digits, shapes, triangles, faces, noise (built in), folder (your images, see dir), or any image set of
+    TFDS (mnist, cifar10, celeb_a ...)."""
 
     dir: Path | None = None
     """The image folder for `folder`, else the TFDS data directory (default: $TFDS_DATA_DIR, then TFDS's own)."""

@@ -14,6 +14,8 @@ from gdl_jax.metrics.neighbours import nearest
 
 Set = Float[np.ndarray, "num units"]
 
+WARNING = "The threshold decides the result, and a generator that repeats a few samples often seems smaller than it is."
+
 
 class Support(NamedTuple):
     """What repeated batches tell.

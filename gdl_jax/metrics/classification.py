@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 Confusion = Int[np.ndarray, "classes classes"]
 
@@ -26,3 +26,10 @@ def accuracy(confusion: Confusion) -> float:
     """The share of examples on the diagonal, in [0, 1]; NaN of none."""
     total = confusion.sum()
     return float(np.trace(confusion) / total) if total else float("nan")
+
+
+def class_iou(confusion: Confusion) -> Float[np.ndarray, " classes"]:
+    """Intersection over union of each class over all examples; NaN of classes that neither has."""
+    both = np.diag(confusion).astype(np.float64)
+    either = confusion.sum(0) + confusion.sum(1) - both
+    return np.divide(both, either, out=np.full(len(both), np.nan), where=either > 0)

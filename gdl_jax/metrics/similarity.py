@@ -45,29 +45,44 @@ def ssim(images: Images, references: Images) -> Float[np.ndarray, " num"]:
     return (luminance * structure).mean((1, 2, 3))
 
 
-def ms_ssim(images: Images, references: Images) -> Float[np.ndarray, " num"]:
-    """Structural similarity on five scales, each half the one before: Wang, Simoncelli, Bovik 2003, eq. 7.
+def ms_ssim(images: Images, references: Images, *, scales: int = 5) -> Float[np.ndarray, " num"]:
+    """Structural similarity on several scales, each half the one before: Wang, Simoncelli, Bovik 2003, eq. 7.
 
-    Means below 0 count as 0.
+    Means below 0 count as 0. With fewer than their five scales the weights of those that are left add up to 1.
+
+    Args:
+        images: in [0, 1].
+        references: likewise.
+        scales: 1 to 5; see `scales_of`.
 
     Raises:
-        ValueError: the shapes differ, or a side is less than 176 pixels, which are 11 on the last scale.
+        ValueError: the shapes differ, or a side is less than 11 pixels on the last scale.
     """
     _check_same(images, references)
-    least = 11 * 2 ** (len(SCALE_WEIGHTS) - 1)
+    least = 11 * 2 ** (scales - 1)
     if min(images.shape[1:3]) < least:
-        raise ValueError(f"MS-SSIM takes images of {least} pixels a side or more, not {images.shape[1:3]}.")
+        raise ValueError(
+            f"MS-SSIM on {scales} scales takes images of {least} pixels a side or more, not {images.shape[1:3]}."
+        )
     total = np.ones(len(images))
-    for i, weight in enumerate(SCALE_WEIGHTS):
+    weights = np.array(SCALE_WEIGHTS[:scales]) / sum(SCALE_WEIGHTS[:scales])
+    for i, weight in enumerate(weights):
         luminance, structure = _ssim_maps(images, references)
-        last = i == len(SCALE_WEIGHTS) - 1
+        last = i == scales - 1
         total *= np.maximum((luminance * structure if last else structure).mean((1, 2, 3)), 0) ** weight
         images, references = _halved(images), _halved(references)
     return total
 
 
+def scales_of(height: int, width: int) -> int:
+    """On how many of the five scales images of this size have 11 pixels a side; 0 where they are smaller."""
+    return sum(min(height, width) >= 11 * 2**scale for scale in range(len(SCALE_WEIGHTS)))
+
+
 def iou(masks: Bool[np.ndarray, " num *size"], references: Bool[np.ndarray, " num *size"]) -> Float[np.ndarray, " num"]:
     """Intersection over union, the index of Jaccard 1901; 1 where both are empty.
+
+    A soft form, (I + 0.001) / (U + 0.001), has the same values but for the thousandths.
 
     Raises:
         ValueError: the shapes differ.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,8 +16,8 @@ from gdl_jax.errors import UsageError
 from gdl_jax.files import write_text
 from gdl_jax.metrics.monitor import Series, watch
 from gdl_jax.pictures.curves import Number, escape, finite, short_number, svg_curves
+from gdl_jax.pictures.page import data_address, page, table
 
-TEMPLATE = Path(__file__).with_name("report.html")
 MOST_FRAMES = 40
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PICTURE_NAME = re.compile(r"(?:(?P<group>.+?)[_-])?(?P<step>\d+)\.png")
@@ -67,9 +66,8 @@ def write_report(workdir: Path) -> Path:
     Raises:
         UsageError: there is no config.json, or it or summary.json is no JSON object.
     """
-    page = render(read_run(Path(workdir)))
     path = Path(workdir) / "report.html"
-    write_text(path, page)
+    write_text(path, render(read_run(Path(workdir))))
     return path
 
 
@@ -105,26 +103,21 @@ def render(run: Run) -> str:
         "status": _status(run),
         "text": escape(config.get("text", "")),
         "figures": _section("Figures", "".join(map(_figure, run.figures)), "figures"),
-        "results": _section("Results", _table(_flat_rows(run.summary))),
-        "alarms": _section("Alarms", _table(_alarms(training))),
+        "results": _section("Results", table(_flat_rows(run.summary))),
+        "alarms": _section("Alarms", table(_alarms(training))),
         "pictures": _section("Pictures", "".join(player(*group) for group in run.pictures.items()), "players"),
         "training": _section("Training", _charts(training), "charts"),
         "evaluation": _section("Evaluation", _charts(evaluation), "charts"),
         "latest": _section("Latest metrics", _latest({**training, **evaluation})),
-        "config": _section("Configuration", _table(_flat_rows(config.get("config") or {}))),
-        "versions": _section("Environment", _table(_flat_rows(versions))),
+        "config": _section("Configuration", table(_flat_rows(config.get("config") or {}))),
+        "versions": _section("Environment", table(_flat_rows(versions))),
     }
-    return fill(TEMPLATE.read_text(encoding="utf-8"), parts)
+    return page("report", parts)
 
 
 def _alarms(training: Mapping[str, History]) -> list[tuple[str, str, str]]:
     series = {name: Series(np.array(history.steps), np.array(history.values)) for name, history in training.items()}
     return [(f"step {alarm.step:,}", alarm.metric, alarm.words) for alarm in watch(series)]
-
-
-def fill(template: str, parts: Mapping[str, str]) -> str:
-    """Put `parts` in place of {{name}}, in one pass, so that what looks like {{name}} inside a part stays as it is."""
-    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], template)
 
 
 def histories(lines: Iterable[Mapping[str, Any]], key: str) -> dict[str, History]:
@@ -177,7 +170,7 @@ def player(group: str, pictures: Sequence[tuple[int, Path]]) -> str:
     """The pictures of one group under a slider; the last one shows, also where no script runs."""
     chosen = evenly(pictures)
     frames = "".join(
-        f'<img src="data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}" data-step="{step}" '
+        f'<img src="{data_address(path.read_bytes(), "image/png")}" data-step="{step}" '
         f'alt="{escape(group)} at step {step}"{"" if step == chosen[-1][0] else " hidden"}>'
         for step, path in chosen
     )
@@ -238,9 +231,9 @@ def _figures(folder: Path, names: Iterable[str]) -> list[Path]:
 
 def _figure(path: Path) -> str:
     kind = "svg+xml" if path.suffix == ".svg" else "png"
-    data = base64.b64encode(path.read_bytes()).decode()
+    data = data_address(path.read_bytes(), f"image/{kind}")
     name = escape(path.stem.replace("_", " "))
-    return f'<figure><figcaption>{name}</figcaption><img src="data:image/{kind};base64,{data}" alt="{name}"></figure>'
+    return f'<figure><figcaption>{name}</figcaption><img src="{data}" alt="{name}"></figure>'
 
 
 def _is_png(path: Path) -> bool:
@@ -315,21 +308,8 @@ def _latest(metrics: Mapping[str, History]) -> str:
         extremes = [short_number(float(bound)) for bound in (known.min(), known.max())] if known.size else ["–", "–"]
         latest = short_number(history.values[-1]) if np.isfinite(history.values[-1]) else "not finite"
         rows.append((name, latest, f"{history.steps[-1]:,}", *extremes))
-    return _table(rows, ("metric", "latest", "at step", "lowest", "highest"))
+    return table(rows, ("metric", "latest", "at step", "lowest", "highest"))
 
 
 def _flat_rows(tree: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(key, text) for key, text in flatten(dict(tree)) if key and text != "null"]
-
-
-def _table(rows: Sequence[Sequence[str]], header: Sequence[str] = ()) -> str:
-    """Rows whose first cell names them; empty without rows."""
-    if not rows:
-        return ""
-    head = "<thead><tr>" + "".join(f'<th scope="col">{escape(cell)}</th>' for cell in header) + "</tr></thead>"
-    body = "".join(
-        f'<tr><th scope="row">{escape(first)}</th>' + "".join(f"<td>{escape(cell)}</td>" for cell in others) + "</tr>"
-        for first, *others in rows
-    )
-    kind = "numbers" if header else "pairs"
-    return f'<div class="scroll"><table class="{kind}">{head if header else ""}<tbody>{body}</tbody></table></div>'

@@ -15,7 +15,7 @@ def folder_of_ten(path: Path) -> Path:
     return path
 
 
-@pytest.fixture(params=["digits", "faces", "shapes", "noise", "folder"])
+@pytest.fixture(params=["digits", "faces", "shapes", "triangles", "noise", "folder"])
 def settings(request, tmp_path):
     directory = folder_of_ten(tmp_path) if request.param == "folder" else None
     return DataSettings(name=request.param, dir=directory, num_examples=None if directory else 40)
@@ -77,21 +77,21 @@ def test_resident_lets_errors_out(tmp_path):
 
 
 def test_num_examples_takes_the_first():
-    for name in ("digits", "faces", "shapes", "noise"):
+    for name in ("digits", "faces", "shapes", "triangles", "noise"):
         few, more = (load(DataSettings(name=name, num_examples=n), "train") for n in (5, 9))
         assert (len(few), len(more)) == (5, 9)
         np.testing.assert_array_equal(few.take(np.arange(5))["image"], more.take(np.arange(5))["image"])
 
 
 def test_seed_changes_generated_sets_only():
-    for name, changes in (("faces", True), ("shapes", True), ("noise", True), ("digits", False)):
+    for name, changes in (("faces", True), ("shapes", True), ("triangles", True), ("noise", True), ("digits", False)):
         settings = DataSettings(name=name, num_examples=8)
         first, second = (load(replace(settings, seed=s), "train").take(np.arange(8))["image"] for s in (0, 1))
         assert (first != second).any() == changes
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("name", ["digits", "faces", "shapes", "noise"])
+@pytest.mark.parametrize("name", ["digits", "faces", "shapes", "triangles", "noise"])
 def test_size_and_channels_are_as_asked(name, channels):
     source = load(DataSettings(name=name, size=20, channels=channels, num_examples=3), "test")
     assert source.spec["image"].shape == (20, 20, channels)
@@ -107,7 +107,7 @@ def test_arrays_of_different_lengths_are_refused():
     [
         ("digts", "There is no data set 'digts': did you mean 'digits'?"),
         ("mnits", "There is no data set 'mnits': did you mean 'mnist'?"),
-        ("qqqqq", "There is no data set 'qqqqq': built in are digits, faces, folder, noise, shapes"),
+        ("qqqqq", "There is no data set 'qqqqq': built in are digits, faces, folder, noise, shapes, triangles"),
     ],
 )
 def test_unknown_name_says_the_nearest_and_how_to_use_a_folder(name, sentence):
@@ -123,7 +123,7 @@ def test_settings_refuse_numbers_below_one(field):
         DataSettings(**{field: 0})
 
 
-@pytest.mark.parametrize("name", ["digits", "faces", "shapes", "noise"])
+@pytest.mark.parametrize("name", ["digits", "faces", "shapes", "triangles", "noise"])
 def test_crop_of_a_drawn_set_is_refused(name):
     with pytest.raises(UsageError, match=r"leave --data\.crop out"):
         load(DataSettings(name=name, crop=5), "train")

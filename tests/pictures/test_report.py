@@ -7,8 +7,6 @@ import html
 import io
 import json
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +15,9 @@ from PIL import Image
 
 from gdl_jax.errors import UsageError
 from gdl_jax.pictures.grid import save_png
-from gdl_jax.pictures.report import charts_of, duration, evenly, fill, flatten, histories, moment, write_report
+from gdl_jax.pictures.page import fill
+from gdl_jax.pictures.report import charts_of, duration, evenly, flatten, histories, moment, write_report
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 ATTACK = '</code><script>alert("x")</script>'
 
 
@@ -196,47 +194,26 @@ def test_small_parts():
     assert (history.steps, history.values) == ([1, 3], [1.0, 2.0])
 
 
-def dom_after_scripts(page: Path, profile: Path) -> str:
-    """The document once its scripts have run; fails if they wrote an error to the console."""
-    quiet = ["gpu", "quic", "background-networking", "component-update", "sync", "dev-shm-usage"]
-    options = ["--headless", "--no-sandbox", "--no-first-run", *(f"--disable-{part}" for part in quiet)]
-    work = [f"--user-data-dir={profile}", "--enable-logging=stderr", "--virtual-time-budget=5000", "--dump-dom"]
-    shown = subprocess.run(
-        [CHROMIUM, *options, *work, page.as_uri()],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    assert not re.search(r"CONSOLE.*|Uncaught.*", shown.stderr), shown.stderr
-    return shown.stdout
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium in PATH")
-def test_the_page_lives_in_a_browser(tmp_path):
+def test_the_page_lives_in_a_browser(tmp_path, browse):
     report = write_report(write_run(tmp_path / "run"))
-    dom = dom_after_scripts(report, tmp_path / "profile")
+    dom = browse(report)
     assert 'data-frame="2"' in dom
     assert "<output>step 3,000</output>" in dom
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium in PATH")
-def test_keys_turn_pictures_and_hovering_reads_values(tmp_path):
+def test_keys_turn_pictures_and_hovering_reads_values(tmp_path, browse):
     user = """
       document.body.dispatchEvent(new KeyboardEvent("keydown", {key: "ArrowLeft", bubbles: true}));
       const svg = document.querySelector(".chart svg"), box = svg.getBoundingClientRect();
       const at = {clientX: box.right - 10, clientY: box.top + box.height / 2};
       svg.dispatchEvent(new PointerEvent("pointermove", at));"""
     report = write_report(write_run(tmp_path / "run"))
-    acted = report.with_name("acted.html")
-    acted.write_text(report.read_text().replace("</body>", f"<script>{user}</script></body>"))
-    dom = dom_after_scripts(acted, tmp_path / "profile")
+    dom = browse(report, user)
     assert "<output>step 2,000</output>" in dom
     assert re.search(r'<div class="read-out"[^>]*><b>step 80</b><div><span>0\.0125</span>', dom)
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium in PATH")
-def test_play_goes_from_the_first_to_the_last_picture(tmp_path):
+def test_play_goes_from_the_first_to_the_last_picture(tmp_path, browse):
     user = """
       const seen = [];
       new MutationObserver(() => seen.push(document.querySelector("output").textContent))
@@ -244,7 +221,5 @@ def test_play_goes_from_the_first_to_the_last_picture(tmp_path):
       document.querySelector(".play").click();
       setTimeout(() => { document.title = seen.join("|") + document.querySelector(".play").textContent; }, 2000);"""
     report = write_report(write_run(tmp_path / "run"))
-    acted = report.with_name("acted.html")
-    acted.write_text(report.read_text().replace("</body>", f"<script>{user}</script></body>"))
-    dom = dom_after_scripts(acted, tmp_path / "profile")
+    dom = browse(report, user)
     assert "<title>step 1,000|step 2,000|step 3,000Play</title>" in dom

@@ -1,0 +1,242 @@
+"""Estimates against their references, file by file: `python -m gdl_jax.metrics.pairs REFERENCES ESTIMATES`.
+
+Images (PSNR, SSIM), masks (intersection over union, Dice, accuracy) or sounds (signal-to-noise ratios) of the same
+names in two or more folders. Of sounds `--page` writes a page with waveforms, spectrograms and players.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from gdl_jax.data.images import with_channels
+from gdl_jax.data.sound import read_wav
+from gdl_jax.errors import UsageError
+from gdl_jax.files import write_text
+from gdl_jax.metrics.classification import accuracy, class_iou, confusion_matrix
+from gdl_jax.metrics.similarity import dice, iou, psnr, segmental_snr, snr, ssim
+from gdl_jax.pictures.sounds import Clip, sound_page
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
+MOST_CLIPS = 24
+"""On a page."""
+
+Values = dict[str, float]
+Pair = tuple[Path, Path]
+
+MEANINGS = {
+    "psnr": "peak signal-to-noise ratio in dB, mean over the images",
+    "ssim": "structural similarity, 11x11 Gaussian window, mean over the images (Wang et al. 2004)",
+    "iou": "intersection over union of what is above half, 1 where both are empty, mean over the masks",
+    "dice": "Dice's coefficient, likewise",
+    "accuracy": "share of the pixels that are right, mean over the masks",
+    "mean_iou": "intersection over union of each class over all masks together, mean over the classes that occur",
+    "pixel_accuracy": "share of all pixels that are right",
+    "snr": "10 log10(sum x^2 / sum (x - estimate)^2) in dB, mean over the sounds",
+    "segmental_snr": "the same in Hann windows of 30 ms, a quarter apart, each cut to -10 to 35 dB, mean over them",
+}
+
+
+def compare_pairs(
+    references: Path, estimates: Sequence[Path], *, masks: Literal["binary", "classes"] | None = None, void: int = -1
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Every measure that suits the files, for every folder of estimates, each with how it was measured.
+
+    Args:
+        references: folder of what is wanted.
+        estimates: folders with files of the same names.
+        masks: images are masks: white is inside ("binary"), or pixels are numbers of classes ("classes").
+        void: with classes, the number of pixels of the reference that do not count.
+
+    Raises:
+        UsageError: a folder without such files, a missing or damaged file, or a pair that does not fit together.
+    """
+    kind, names = _names(references)
+    if masks is not None and kind != "images":
+        raise UsageError(f"{references} holds sounds, and --masks is for images; leave it out.")
+    measure: Callable[[Sequence[Pair]], Values]
+    if kind == "sounds":
+        measure = _sounds
+    elif masks == "classes":
+        measure = partial(_class_masks, void=void)
+    else:
+        measure = _images if masks is None else _binary_masks
+    found = {}
+    for folder in estimates:
+        pairs = _pairs(references, folder, names)
+        said = {"references": str(references), "estimates": str(folder), "pairs": len(pairs)}
+        said |= {"void": void} if masks == "classes" else {}
+        found[str(folder)] = {
+            name: {"value": value, "protocol": {"measure": MEANINGS[name.partition("/")[0]], **said}}
+            for name, value in measure(pairs).items()
+        }
+    return found
+
+
+def clips_of(references: Path, estimates: Sequence[Path]) -> list[Clip]:
+    """The first sounds of a folder, each with its estimates.
+
+    Raises:
+        UsageError: see `compare_pairs`.
+    """
+    kind, names = _names(references)
+    if kind != "sounds":
+        raise UsageError(f"{references} holds no sounds, and --page is of sounds; leave it out.")
+    clips = []
+    for name in names[:MOST_CLIPS]:
+        clean, rate = read_wav(references / name)
+        sounds, words = {references.name: clean}, {}
+        for folder in estimates:
+            (pair,) = _pairs(references, folder, [name])
+            ratios = _ratios(*pair)
+            label = folder.name if folder.name not in sounds else str(folder)
+            sounds[label] = read_wav(pair[1])[0]
+            words[label] = f"SNR {ratios['snr']:.1f} dB, segmental {ratios['segmental_snr']:.1f} dB"
+        clips.append(Clip(name, rate, sounds, words))
+    return clips
+
+
+def _names(folder: Path) -> tuple[Literal["sounds", "images"], list[str]]:
+    if not folder.is_dir():
+        raise UsageError(f"There is no folder {folder}.")
+    files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    sounds = [name for name in files if name.lower().endswith(".wav")]
+    images = [name for name in files if name.lower().endswith(IMAGE_SUFFIXES)]
+    if bool(sounds) == bool(images):
+        there = "both sounds and images" if sounds else "neither sounds (.wav) nor images (.png, .jpg, .bmp)"
+        raise UsageError(f"{folder} holds {there}; give folders of one kind.")
+    return ("sounds", sounds) if sounds else ("images", images)
+
+
+def _pairs(references: Path, estimates: Path, names: Sequence[str]) -> list[Pair]:
+    if not estimates.is_dir():
+        raise UsageError(f"There is no folder {estimates}.")
+    missing = [name for name in names if not (estimates / name).is_file()]
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise UsageError(f"{estimates} lacks {missing[0]}{more}; estimates need the names of their references.")
+    return [(references / name, estimates / name) for name in names]
+
+
+def _means(pairs: Sequence[Pair], measure: Callable[[Path, Path], Values]) -> Values:
+    rows = []
+    for wanted, found in pairs:
+        try:
+            rows.append(measure(wanted, found))
+        except UsageError:
+            raise
+        except ValueError as error:
+            raise UsageError(f"{found}: {error}") from error
+    return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+
+
+def _sounds(pairs: Sequence[Pair]) -> Values:
+    return _means(pairs, _ratios)
+
+
+def _ratios(wanted: Path, found: Path) -> Values:
+    (clean, rate), (estimate, other) = read_wav(wanted), read_wav(found)
+    if rate != other:
+        raise UsageError(f"{found} has {other} samples a second, and {wanted} {rate}; resample it first.")
+    if len(clean) != len(estimate):
+        raise UsageError(f"{found} has {len(estimate)} samples, and {wanted} {len(clean)}; align them first.")
+    if not len(clean):
+        raise UsageError(f"{wanted} has no samples.")
+    return {"snr": snr(estimate, clean), "segmental_snr": segmental_snr(estimate, clean, rate)}
+
+
+def _images(pairs: Sequence[Pair]) -> Values:
+    def measure(wanted: Path, found: Path) -> Values:
+        one, other = (_read(path) for path in (wanted, found))
+        channels = max(one.shape[-1], other.shape[-1])
+        x, y = (with_channels(image, channels) / 255 for image in (other, one))
+        return {"psnr": float(psnr(x, y)[0]), "ssim": float(ssim(x, y)[0])}
+
+    return _means(pairs, measure)
+
+
+def _binary_masks(pairs: Sequence[Pair]) -> Values:
+    def measure(wanted: Path, found: Path) -> Values:
+        x, y = (with_channels(_read(path), 1) >= 128 for path in (found, wanted))
+        return {"iou": float(iou(x, y)[0]), "dice": float(dice(x, y)[0]), "accuracy": float((x == y).mean())}
+
+    return _means(pairs, measure)
+
+
+def _class_masks(pairs: Sequence[Pair], void: int) -> Values:
+    total = np.zeros((256, 256), np.int64)
+    for wanted, found in pairs:
+        labels, predictions = (_read(path, "L")[..., 0].ravel() for path in (wanted, found))
+        if labels.shape != predictions.shape:
+            raise UsageError(f"{found} has {predictions.size} pixels, and {wanted} {labels.size}.")
+        counts = labels != void
+        total += confusion_matrix(labels[counts], predictions[counts], 256)
+    each = class_iou(total)
+    there = np.flatnonzero(np.isfinite(each))
+    if not len(there):
+        raise UsageError("Every pixel of the references is void.")
+    found = {"mean_iou": float(each[there].mean()), "pixel_accuracy": accuracy(total)}
+    return found | {f"iou/{label}": float(each[label]) for label in there}
+
+
+def _read(path: Path, mode: str | None = None) -> np.ndarray:
+    try:
+        with Image.open(path) as file:
+            # The numbers of classes in a file with a palette are its indices.
+            kept = file if file.mode in ("L", "RGB") or (file.mode == "P" and mode == "L") else file.convert("RGB")
+            array = np.asarray(kept)
+    except (OSError, UnidentifiedImageError) as error:
+        raise UsageError(f"{path} is no image, or damaged.") from error
+    if mode == "L" and array.ndim == 3:
+        raise UsageError(f"{path} has colours, and a mask of classes is grey or has a palette.")
+    return array.reshape(1, *array.shape[:2], -1)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Prints a line for each value, or JSON; writes the page."""
+    parser = argparse.ArgumentParser(prog="python -m gdl_jax.metrics.pairs", description=__doc__.splitlines()[0])
+    parser.add_argument("references", type=Path, help="folder of what is wanted: images, masks or sounds (.wav)")
+    parser.add_argument("estimates", type=Path, nargs="+", help="folders with files of the same names")
+    parser.add_argument("--masks", choices=("binary", "classes"), help="images are masks: white is inside, or classes")
+    parser.add_argument("--void", type=int, default=-1, help="with classes: the number that does not count")
+    parser.add_argument("--page", type=Path, help="of sounds: HTML file with waveforms, spectrograms and players")
+    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    options = parser.parse_args(arguments)
+    if options.page is not None and options.page.suffix != ".html":
+        raise UsageError(f"--page {options.page} has to end in .html.")
+    found = compare_pairs(options.references, options.estimates, masks=options.masks, void=options.void)
+    if options.page is not None:
+        clips = clips_of(options.references, options.estimates)
+        write_text(options.page, _page(options.references, found, clips))
+    if options.json:
+        print(json.dumps(found))
+        return
+    for folder, results in found.items():
+        for name, result in results.items():
+            print(f"{folder:<32} {name:<24} {result['value']:.6g}")
+    if options.page is not None:
+        print(options.page)
+
+
+def _page(references: Path, found: Mapping[str, Mapping[str, Any]], clips: Sequence[Clip]) -> str:
+    head = ("estimates", "SNR, dB", "segmental SNR, dB")
+    rows = [(folder, *(f"{result['value']:.2f}" for result in results.values())) for folder, results in found.items()]
+    pairs = next(iter(found.values()))["snr"]["protocol"]["pairs"]
+    shown = f"{pairs} sounds" if pairs <= len(clips) else f"the first {len(clips)} of {pairs} sounds"
+    return sound_page(f"Sounds of {references}", f"{shown}, on equal axes within a row.", clips, [head, *rows])
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
