@@ -2,128 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, ClassVar, Literal, NamedTuple, Self
+from typing import Any, ClassVar, Literal, Self
 
-import flax.linen as nn
 import jax.numpy as jnp
-from jax.typing import DTypeLike
 
+from experiments.gan_architectures import ARCHITECTURES, Architecture, Pair
 from experiments.registry import Experiment, register
 from gdl_jax.data.source import DataSettings
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.errors import UsageError
-from gdl_jax.layers.initializers import torch_uniform, torch_uniform_fan_out
-from gdl_jax.layers.normalisation import BatchNorm
 from gdl_jax.losses.adversarial import non_saturating, wasserstein
 from gdl_jax.losses.penalties import gradient_penalty
-from gdl_jax.models.gan import GAN
-from gdl_jax.networks.dcgan import Discriminator, Generator, leaky_relu
+from gdl_jax.models.gan import GAN, Regulariser
 from gdl_jax.steps.optimizers import Adam
-
-
-class Pair(NamedTuple):
-    """The two networks of a GAN."""
-
-    generator: nn.Module
-    discriminator: nn.Module
-
-
-def small(size: int, channels: int, width: int, dtype: DTypeLike) -> Pair:
-    """Two 4x4 blocks, for images of any size that 4 divides: the rules of Radford et al. at the size of digits."""
-    blocks = {"kernels": (4, 4), "strides": (2, 2), "dtype": dtype}
-    return Pair(
-        Generator(start=(size // 4, size // 4, 2 * width), features=(width, channels), **blocks),
-        Discriminator(features=(width, 2 * width), **blocks),
-    )
-
-
-def radford(size: int, channels: int, width: int, dtype: DTypeLike) -> Pair:
-    """Radford et al. 2016, figure 1, with the 5x5 kernels of the figure; the discriminator mirrors the generator."""
-    blocks = {"kernels": (5,) * 4, "strides": (2,) * 4, "dtype": dtype}
-    widths = (8 * width, 4 * width, 2 * width, width)
-    return Pair(
-        Generator(start=(size // 16, size // 16, widths[0]), features=(*widths[1:], channels), **blocks),
-        Discriminator(features=widths[::-1], **blocks),
-    )
-
-
-def valle(size: int, channels: int, width: int, dtype: DTypeLike) -> Pair:
-    """Valle, chapter 3: leaky ReLU in the generator too, and Keras' batch norm."""
-    norm = partial(BatchNorm, momentum=0.99, epsilon=1e-3)
-    pair = radford(size, channels, width, dtype)
-    return Pair(
-        pair.generator.clone(norm=norm, start_norm=norm, activation=leaky_relu, start_activation=leaky_relu),
-        pair.discriminator.clone(norm=norm),
-    )
-
-
-def lanham(size: int, channels: int, width: int, dtype: DTypeLike) -> Pair:
-    """Lanham, chapter 2: 4x4 kernels, no biases, PyTorch's initial parameters."""
-    plain = {"kernels": (4,) * 4, "use_bias": False, "kernel_init": torch_uniform}
-    pair = radford(size, channels, width, dtype)
-    return Pair(
-        pair.generator.clone(start_init=torch_uniform_fan_out, **plain),
-        pair.discriminator.clone(**plain),
-    )
-
-
-def lanham_upsampling(size: int, channels: int, width: int, dtype: DTypeLike) -> Pair:
-    """Lanham, chapter 4: nearest up-sampling and 3x3 convolutions; dropout of channels before the norm.
-
-    The text's epsilon of 0.8 in batch normalisation is a slip for a momentum and is not repeated.
-    """
-    g, d = 2 * width, width // 4
-    return Pair(
-        Generator(
-            start=(size // 4, size // 4, g),
-            features=(g, width, channels),
-            kernels=(3, 3, 3),
-            strides=(2, 2, 1),
-            upsampling="nearest",
-            activation=leaky_relu,
-            start_activation=None,
-            dtype=dtype,
-        ),
-        Discriminator(
-            features=(d, 2 * d, 4 * d, 8 * d),
-            kernels=(3,) * 4,
-            strides=(2,) * 4,
-            padding=1,
-            norm_last=True,
-            dropout_rate=0.25,
-            dropout_channels=True,
-            dtype=dtype,
-        ),
-    )
-
-
-def foster(size: int, channels: int, width: int, dtype: DTypeLike) -> Pair:
-    """Foster, chapter 4, WGAN-GP: the first norm is over every unit of the projection on its own."""
-    norm = partial(BatchNorm, epsilon=1e-3)
-    pair = radford(size, channels, width, dtype)
-    return Pair(
-        pair.generator.clone(
-            norm=norm,
-            start_norm=partial(norm, axis=(-3, -2, -1)),
-            activation=leaky_relu,
-            start_activation=leaky_relu,
-        ),
-        pair.discriminator,
-    )
-
-
-ARCHITECTURES: dict[str, tuple[Callable[..., Pair], int]] = {
-    "small": (small, 4),
-    "radford": (radford, 16),
-    "valle": (valle, 16),
-    "lanham": (lanham, 16),
-    "lanham_upsampling": (lanham_upsampling, 4),
-    "foster": (foster, 16),
-}
-"""The builder of each pair, and what the image size has to be a multiple of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,14 +23,14 @@ class TwoPlayer(Experiment):
     """What all GANs of a generator and a discriminator can be told."""
 
     data: DataSettings = DataSettings(size=16)
-    architecture: Literal["small", "radford", "valle", "lanham", "lanham_upsampling", "foster"] = "small"
-    """The networks; see experiments/gans.py."""
+    architecture: Architecture = "small"
+    """The networks; see experiments/gan_architectures.py."""
     width: int = 64
     """Channels of the discriminator's first block; the other widths are multiples of it."""
     latent_size: int = 64
     """Length of a latent vector."""
-    latent_distribution: Literal["normal", "uniform"] = "normal"
-    """Of the latent vectors: N(0, 1) or uniform on [-1, 1]."""
+    latent_distribution: Literal["normal", "uniform", "sphere"] = "normal"
+    """Of the latent vectors: N(0, 1), uniform on [-1, 1], or on a sphere."""
     ema_decay: float | None = 0.995
     """Of the generator's averaged parameters, from which samples are drawn; None for no average."""
 
@@ -258,8 +150,7 @@ class WGANGP(TwoPlayer):
             discriminator=pair.discriminator.clone(norm=None),
             optimizers={name: self.optimizer.build() for name in Pair._fields},
             loss=wasserstein(),
-            penalty=gradient_penalty,
-            penalty_weight=self.penalty_weight,
+            regularisers=(Regulariser(penalty=gradient_penalty, weight=self.penalty_weight),),
             discriminator_repeats=self.critic_repeats,
             **self.prior(),
         )

@@ -117,7 +117,13 @@ class ConvTranspose(nn.Module):
         """Applies the transposed convolution."""
         shape = (*self.kernel, self.features // self.groups, y.shape[-1])
         kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype).astype(self.dtype)
-        return add_bias(self, conv_transpose(self.geometry(y.shape[1:-1]), y.astype(self.dtype), kernel))
+        return add_bias(self, self.convolve(y.astype(self.dtype), kernel))
+
+    def convolve(
+        self, y: Float[Array, "batch *size in"], k: Float[Array, "*kernel out_per_group in"]
+    ) -> Float[Array, "batch *output out"]:
+        """The transposed convolution without its bias."""
+        return conv_transpose(self.geometry(y.shape[1:-1]), y, k)
 
     def geometry(self, small: tuple[int, ...]) -> Geometry:
         """The convolution to an image of size `small` from the least size that it may come from."""

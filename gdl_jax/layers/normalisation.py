@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import lax
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from gdl_jax.layers.channels import channel_sum, spread
 from gdl_jax.layers.initializers import Initializer
@@ -24,12 +24,13 @@ class BatchNorm(nn.Module):
     Keras' are 0.99 and 1e-3.
 
     Collections:
-        params: scale, bias. batch_stats: mean, var.
+        params: scale, bias (none without `affine`). batch_stats: mean, var.
 
     Attributes:
         momentum: weight of the old value in the running statistics, in [0, 1].
         epsilon: added to the variance, > 0.
         axis: the last axes, which keep their own statistics: -1, or (-3, -2, -1) for every unit of an image.
+        affine: whether there are scale and bias; else they are 1 and 0.
         scale_init: initial scale.
         dtype: dtype of the result.
     """
@@ -37,6 +38,7 @@ class BatchNorm(nn.Module):
     momentum: float = 0.9
     epsilon: float = 1e-5
     axis: int | tuple[int, ...] = -1
+    affine: bool = True
     scale_init: Initializer = nn.initializers.ones
     dtype: DTypeLike = jnp.float32
 
@@ -51,8 +53,10 @@ class BatchNorm(nn.Module):
         rows = x.reshape(*x.shape[:-rank], -1).astype(jnp.float32)
         size, num = rows.shape[-1], rows.size // rows.shape[-1]
         kept = x.shape[x.ndim - rank :]
-        scale = self.param("scale", self.scale_init, (size,), jnp.float32)
-        bias = self.param("bias", nn.initializers.zeros, (size,), jnp.float32)
+        scale, bias = jnp.ones(size, jnp.float32), jnp.zeros(size, jnp.float32)
+        if self.affine:
+            scale = self.param("scale", self.scale_init, (size,), jnp.float32)
+            bias = self.param("bias", nn.initializers.zeros, (size,), jnp.float32)
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, (size,), jnp.float32)
         running_var = self.variable("batch_stats", "var", jnp.ones, (size,), jnp.float32)
 
@@ -70,3 +74,33 @@ class BatchNorm(nn.Module):
         slope = scale * lax.rsqrt(var + self.epsilon)
         y = rows * spread(slope, rows.shape) + spread(bias - mean * slope, rows.shape)
         return y.reshape(*x.shape[: x.ndim - rank], *kept).astype(self.dtype)
+
+
+class ConditionalBatchNorm(nn.Module):
+    """`BatchNorm` with a scale and a bias for every class: Dumoulin et al. 2017 (arXiv:1610.07629), eq. 5.
+
+    Statistics are over all images of the batch, whatever their class.
+
+    Attributes:
+        num_classes: rows of the tables.
+        momentum: see `BatchNorm`.
+        epsilon: see `BatchNorm`.
+        dtype: dtype of the result.
+    """
+
+    num_classes: int
+    momentum: float = 0.9
+    epsilon: float = 1e-5
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "batch *size channels"], labels: Int[Array, " batch"], *, train: bool
+    ) -> Float[Array, "batch *size channels"]:
+        """Normalises, and scales each image as its class is scaled."""
+        x = BatchNorm(self.momentum, self.epsilon, affine=False, dtype=jnp.float32)(x, train=train)
+        tables = {"scale": nn.initializers.ones, "bias": nn.initializers.zeros}
+        shape = (self.num_classes, x.shape[-1])
+        rows = [self.param(name, init, shape, jnp.float32)[labels] for name, init in tables.items()]
+        scale, bias = (row.reshape(len(x), *(1,) * (x.ndim - 2), -1) for row in rows)
+        return (x * scale + bias).astype(self.dtype)

@@ -2,24 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import Literal, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
-from jaxtyping import Float, Key, PyTree
+from jaxtyping import Float, Int, Key, PyTree
 
 from gdl_jax.losses.adversarial import AdversarialLoss
+from gdl_jax.losses.classification import softmax_cross_entropy
+from gdl_jax.losses.labels import Labels
 from gdl_jax.losses.penalties import Penalty
+from gdl_jax.models.recalibration import recalibrated
+from gdl_jax.steps.constraints import clip_weights
 from gdl_jax.steps.devices import split_batch
 from gdl_jax.steps.ema import update_ema
 from gdl_jax.steps.meters import Metrics
 from gdl_jax.steps.phases import Batch, Outcome, Phase, batches_per_step, run_phases
 from gdl_jax.steps.state import TrainState, init_network
+
+View = Callable[[Array, Array, Array], Array]
+"""(images, key, step) -> what the discriminator gets to see of them."""
+
+Losses = tuple[Float[Array, ""], Outcome]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Regulariser:
+    """A penalty on the discriminator's slope.
+
+    Attributes:
+        penalty: see `penalties`.
+        weight: what it is multiplied by.
+        interval: 1 adds it to every update of the discriminator; n gives it a phase of its own in every n-th step, with
+            n times the weight (lazy regularisation; the optimiser has to be corrected for it, see `Adam.build`).
+        name: in the metrics.
+    """
+
+    penalty: Penalty
+    weight: float
+    interval: int = 1
+    name: str = "penalty"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassTerms:
+    """Cross-entropy of the classes that the discriminator tells: Odena et al. 2017 (AC-GAN, arXiv:1610.09585), eq. 3.
+
+    There the discriminator descends it on real and generated images and the generator on its own, all with weight 1;
+    the authors of WGAN-GP have weights 1, 0 and 0.1 (code of Gulrajani et al. 2017 for CIFAR-10).
+
+    Attributes:
+        on_real: weight in the discriminator's loss.
+        on_fake: likewise.
+        generator: weight in the generator's loss.
+    """
+
+    on_real: float = 1.0
+    on_fake: float = 1.0
+    generator: float = 1.0
+
+
+class Judgement(NamedTuple):
+    """What a discriminator says of images; `classes` are logits, None where it tells no classes."""
+
+    logits: Float[Array, "batch ..."]
+    classes: Float[Array, "batch classes"] | None = None
+
+
+class Round(NamedTuple):
+    """What both players look at in one update of the discriminator."""
+
+    real: Array
+    fake: Array
+    labels: Int[Array, " batch"] | None
+    step: Array
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,18 +91,30 @@ class GAN:
     Real and generated images pass through the discriminator in calls of their own, so that batch normalisation sees
     them apart (Radford et al. 2016); the generator normalises with the batch's statistics in both phases. Of the
     discriminator's collections those of its call on real images are kept, of the generator's those of its own phase.
+    Generated images have the labels of the real ones, so that penalties between the two stay in a class.
 
     Attributes:
-        generator: (latents, train) -> images in [-1, 1].
-        discriminator: (images, train) -> logits, one or more per image.
+        generator: (latents, train) -> images in `image_range`; (latents, labels, train) where there are classes.
+        discriminator: (images, train) or (images, labels, train) -> logits, one or more per image; with `class_terms`
+            those and the classes' logits.
         optimizers: for "generator" and "discriminator".
         loss: of the logits.
         latent_size: length of a latent vector.
-        latent_distribution: "normal" N(0, 1), or "uniform" on [-1, 1], per element.
-        penalty: on the discriminator's slope, added to its loss; None for none.
-        penalty_weight: what it is multiplied by.
+        latent_distribution: "normal" N(0, 1), "uniform" on [-1, 1], per element; "sphere" is normal, all of the length
+            sqrt(latent_size).
+        image_range: of the images.
+        num_classes: 0 for a GAN without labels.
+        class_terms: of a discriminator that tells classes; None where there is none.
+        regularisers: penalties on the discriminator's slope.
+        weight_limit: the discriminator's parameters are clipped to it after each update; None for no limit.
+        labels: what the discriminator is told instead of real and generated; None for just that.
+        views: what the discriminator sees of images, real and generated, in both phases; one after the other.
+        joint_batches: one call of the discriminator on real and generated images together, as one batch.
         discriminator_repeats: updates of the discriminator for one of the generator, each on a batch of its own.
+        generator_repeats: likewise of the generator.
         ema_decay: of the generator's averaged parameters, from which samples are drawn; None for no average.
+        recalibration_batches: batches from which the averaged generator's statistics are taken anew for sampling; 0
+            takes the running ones, which are of the parameters that are not averaged.
     """
 
     generator: nn.Module
@@ -48,13 +122,19 @@ class GAN:
     optimizers: Mapping[str, optax.GradientTransformation]
     loss: AdversarialLoss
     latent_size: int = 100
-    latent_distribution: Literal["normal", "uniform"] = "normal"
-    penalty: Penalty | None = None
-    penalty_weight: float = 0.0
+    latent_distribution: Literal["normal", "uniform", "sphere"] = "normal"
+    image_range: tuple[float, float] = (-1.0, 1.0)
+    num_classes: int = 0
+    class_terms: ClassTerms | None = None
+    regularisers: tuple[Regulariser, ...] = ()
+    weight_limit: float | None = None
+    labels: Labels | None = None
+    views: tuple[View, ...] = ()
+    joint_batches: bool = False
     discriminator_repeats: int = 1
+    generator_repeats: int = 1
     ema_decay: float | None = None
-
-    image_range = (-1.0, 1.0)
+    recalibration_batches: int = 0
 
     @property
     def batches_per_step(self) -> int:
@@ -65,11 +145,12 @@ class GAN:
         """See `Model`."""
         latents = jnp.zeros((len(batch["image"]), self.latent_size))
         inputs = {"generator": latents, "discriminator": batch["image"]}
+        labels = self._labels_of(batch)
         networks = {
             name: init_network(
                 getattr(self, name),
                 jax.random.fold_in(key, i),
-                x,
+                *_inputs(x, labels),
                 optimizer=self.optimizers[name],
                 averaged=name == "generator" and self.ema_decay is not None,
                 train=False,
@@ -79,15 +160,16 @@ class GAN:
         return TrainState.create(networks)
 
     def phases(self) -> tuple[Phase, ...]:
-        """The discriminator's update and the generator's."""
+        """The discriminator's updates, those of its lazy regularisers, and the generator's."""
+        lazy = [regulariser for regulariser in self.regularisers if regulariser.interval > 1]
+        trained = {
+            "trains": ("discriminator",),
+            "constraint": None if self.weight_limit is None else clip_weights(self.weight_limit),
+        }
         return (
-            Phase(
-                name="discriminator",
-                trains=("discriminator",),
-                loss=self._discriminate,
-                repeats=self.discriminator_repeats,
-            ),
-            Phase(name="generator", trains=("generator",), loss=self._generate),
+            Phase(name="discriminator", loss=self._discriminate, repeats=self.discriminator_repeats, **trained),
+            *(Phase(name=r.name, loss=partial(self._regularise, r), interval=r.interval, **trained) for r in lazy),
+            Phase(name="generator", trains=("generator",), loss=self._generate, repeats=self.generator_repeats),
         )
 
     def step(self, state: TrainState, batches: Batch, key: Key[Array, ""]) -> tuple[TrainState, Metrics]:
@@ -100,57 +182,144 @@ class GAN:
         shape = (num, self.latent_size)
         if self.latent_distribution == "uniform":
             return jax.random.uniform(key, shape, minval=-1.0)
-        return jax.random.normal(key, shape)
+        latents = jax.random.normal(key, shape)
+        if self.latent_distribution == "sphere":
+            latents *= jnp.sqrt(self.latent_size / jnp.square(latents).sum(axis=1, keepdims=True))
+        return latents
 
     def decode(
-        self, state: TrainState, latents: Float[Array, "num latent"]
+        self, state: TrainState, latents: Float[Array, "num latent"], labels: Int[Array, " num"] | None = None
     ) -> Float[Array, "num height width channels"]:
-        """The images of latent vectors, with averaged parameters if there are any and running statistics."""
-        return self.generator.apply(state.networks["generator"].averaged(), latents, train=False)
+        """The images of latent vectors, with averaged parameters if there are any.
+
+        Args:
+            state: of the model.
+            latents: each gives an image.
+            labels: of the images, where there are classes; None for one class after the other, from the first on.
+        """
+        if self.num_classes and labels is None:
+            labels = jnp.arange(len(latents)) % self.num_classes
+        network = state.networks["generator"]
+        variables = network.averaged()
+        if self.recalibration_batches and network.collections:
+            variables = recalibrated(self.generator, variables, self._calibration_inputs())
+        return self.generator.apply(variables, *_inputs(latents, labels), train=False)
 
     def sample(self, state: TrainState, key: Key[Array, ""], num: int) -> Float[Array, "num height width channels"]:
-        """Images of latent vectors from the prior."""
+        """Images of latent vectors from the prior; where there are classes, of one after the other."""
         return self.decode(state, self.sample_latents(key, num))
 
-    def _discriminate(
-        self, params: dict[str, PyTree], state: TrainState, batch: Batch, key: Array
-    ) -> tuple[Array, Outcome]:
+    def _discriminate(self, params: dict[str, PyTree], state: TrainState, batch: Batch, key: Array) -> Losses:
         k_fake, k_on_real, k_on_fake, k_penalty, k_penalised = jax.random.split(key, 5)
-        real = batch["image"]
-        fake, _ = self._fake(state.networks["generator"].params, state, k_fake, len(real))
-        on_real, collections = self._judge(params["discriminator"], state, real, k_on_real)
-        on_fake, _ = self._judge(params["discriminator"], state, fake, k_on_fake)
-        metrics = {"logit_real": on_real.mean(), "logit_fake": on_fake.mean()}
-        loss = self.loss.discriminator(on_real, on_fake)
-        if self.penalty is not None:
-            penalty = self.penalty(
-                lambda images: self._judge(params["discriminator"], state, images, k_penalised)[0],
-                real,
-                fake,
-                k_penalty,
-            )
-            loss += self.penalty_weight * penalty
-            metrics["penalty"] = penalty
+        shown = self._show(state, batch, k_fake, jax.random.fold_in(key, 0))
+        on_real, on_fake, collections = self._judge_both(
+            params["discriminator"], state, shown, (k_on_real, k_on_fake), joint=self.joint_batches
+        )
+        metrics = {"logit_real": on_real.logits.mean(), "logit_fake": on_fake.logits.mean()}
+        if self.labels is None:
+            loss = self.loss.discriminator(on_real.logits, on_fake.logits)
+        else:
+            k_labels = jax.random.fold_in(key, 1)
+            loss = self.labels.discriminator_loss(self.loss, on_real.logits, on_fake.logits, k_labels, state.step)
+        if self.loss.boundary is not None:
+            metrics["accuracy_real"] = (on_real.logits > self.loss.boundary).mean()
+            metrics["accuracy_fake"] = (on_fake.logits < self.loss.boundary).mean()
+        for i, regulariser in enumerate(r for r in self.regularisers if r.interval == 1):
+            keys = (k_penalty, k_penalised) if i == 0 else jax.random.split(jax.random.fold_in(key, 1 + i))
+            penalty = self._penalty(regulariser, params["discriminator"], state, shown, keys)
+            loss += regulariser.weight * penalty
+            metrics[regulariser.name] = penalty
+        if self.class_terms is not None:
+            of_real = softmax_cross_entropy(on_real.classes, shown.labels).mean()
+            of_fake = softmax_cross_entropy(on_fake.classes, shown.labels).mean()
+            loss += self.class_terms.on_real * of_real + self.class_terms.on_fake * of_fake
+            metrics |= {"cross_entropy_real": of_real, "cross_entropy_fake": of_fake}
         return loss, Outcome({"discriminator": collections}, metrics)
 
-    def _generate(
-        self, params: dict[str, PyTree], state: TrainState, batch: Batch, key: Array
-    ) -> tuple[Array, Outcome]:
-        k_fake, k_on_real, k_on_fake = jax.random.split(key, 3)
-        real = batch["image"]
-        fake, collections = self._fake(params["generator"], state, k_fake, len(real))
-        discriminator = state.networks["discriminator"].params
-        # Only relativistic losses look at the real logits; for the others the compiler drops this call.
-        on_real, _ = self._judge(discriminator, state, real, k_on_real)
-        on_fake, _ = self._judge(discriminator, state, fake, k_on_fake)
-        return self.loss.generator(on_real, on_fake), Outcome({"generator": collections})
+    def _regularise(
+        self, regulariser: Regulariser, params: dict[str, PyTree], state: TrainState, batch: Batch, key: Array
+    ) -> Losses:
+        k_fake, k_views, *keys = jax.random.split(key, 4)
+        shown = self._show(state, batch, k_fake, k_views)
+        return regulariser.weight * self._penalty(regulariser, params["discriminator"], state, shown, keys), Outcome()
 
-    def _fake(self, params: PyTree, state: TrainState, key: Array, num: int) -> tuple[Array, PyTree]:
+    def _generate(self, params: dict[str, PyTree], state: TrainState, batch: Batch, key: Array) -> Losses:
+        k_fake, k_on_real, k_on_fake = jax.random.split(key, 3)
+        labels = self._labels_of(batch)
+        fake, collections = self._fake(params["generator"], state, k_fake, len(batch["image"]), labels)
+        shown = self._seen(Round(batch["image"], fake, labels, state.step), jax.random.fold_in(key, 0))
+        # Only relativistic losses look at the real logits; for the others the compiler drops this call.
+        on_real, on_fake, _ = self._judge_both(
+            state.networks["discriminator"].params, state, shown, (k_on_real, k_on_fake), joint=self.joint_batches
+        )
+        loss = self.loss.generator(on_real.logits, on_fake.logits)
+        if self.class_terms is not None:
+            loss += self.class_terms.generator * softmax_cross_entropy(on_fake.classes, labels).mean()
+        return loss, Outcome({"generator": collections})
+
+    def _show(self, state: TrainState, batch: Batch, k_fake: Array, k_views: Array) -> Round:
+        """The batch and images of the generator as it is, as the discriminator sees them."""
+        labels = self._labels_of(batch)
+        fake, _ = self._fake(state.networks["generator"].params, state, k_fake, len(batch["image"]), labels)
+        return self._seen(Round(batch["image"], fake, labels, state.step), k_views)
+
+    def _seen(self, shown: Round, key: Array) -> Round:
+        for i, view in enumerate(self.views):
+            k_real, k_fake = jax.random.split(jax.random.fold_in(key, i))
+            real, fake = view(shown.real, k_real, shown.step), view(shown.fake, k_fake, shown.step)
+            shown = shown._replace(real=real, fake=fake)
+        return shown
+
+    def _penalty(
+        self, regulariser: Regulariser, params: PyTree, state: TrainState, shown: Round, keys: tuple[Array, Array]
+    ) -> Float[Array, ""]:
+        k_penalty, k_penalised = keys
+
+        def critic(images: Array) -> Array:
+            return self._judge(params, state, images, shown.labels, k_penalised)[0].logits
+
+        return regulariser.penalty(critic, shown.real, shown.fake, k_penalty)
+
+    def _fake(
+        self, params: PyTree, state: TrainState, key: Array, num: int, labels: Array | None
+    ) -> tuple[Array, PyTree]:
         """Generated images in training mode, and the collections that this wrote."""
         k_latent, k_dropout = jax.random.split(key)
         latents = split_batch(self.sample_latents(k_latent, num))
-        return state.networks["generator"].apply_in_training(self.generator, params, latents, key=k_dropout)
+        network = state.networks["generator"]
+        return network.apply_in_training(self.generator, params, *_inputs(latents, labels), key=k_dropout)
 
-    def _judge(self, params: PyTree, state: TrainState, images: Array, key: Array) -> tuple[Array, PyTree]:
-        """Logits in training mode, and the collections that this wrote."""
-        return state.networks["discriminator"].apply_in_training(self.discriminator, params, images, key=key)
+    def _judge(
+        self, params: PyTree, state: TrainState, images: Array, labels: Array | None, key: Array
+    ) -> tuple[Judgement, PyTree]:
+        """What the discriminator says in training mode, and the collections that this wrote."""
+        network = state.networks["discriminator"]
+        said, wrote = network.apply_in_training(self.discriminator, params, *_inputs(images, labels), key=key)
+        return (Judgement(said) if self.class_terms is None else Judgement(*said)), wrote
+
+    def _judge_both(
+        self, params: PyTree, state: TrainState, shown: Round, keys: tuple[Array, Array], *, joint: bool
+    ) -> tuple[Judgement, Judgement, PyTree]:
+        """Of the real and of the generated images, and the collections that are to be kept."""
+        judge = partial(self._judge, params, state)
+        if not joint:
+            on_real, collections = judge(shown.real, shown.labels, keys[0])
+            return on_real, judge(shown.fake, shown.labels, keys[1])[0], collections
+        labels = None if shown.labels is None else jnp.concatenate([shown.labels] * 2)
+        both, collections = judge(jnp.concatenate([shown.real, shown.fake]), labels, keys[0])
+        num = len(shown.real)
+        return jax.tree.map(lambda x: x[:num], both), jax.tree.map(lambda x: x[num:], both), collections
+
+    def _labels_of(self, batch: Batch) -> Int[Array, " batch"] | None:
+        return batch["label"] if self.num_classes else None
+
+    def _calibration_inputs(self) -> list[tuple[Array, ...]]:
+        """Always the same batches, so that a latent vector gives the same image whenever it is decoded."""
+        keys = jax.random.split(jax.random.key(0), self.recalibration_batches)
+        num = 8 * max(8, self.num_classes)
+        labels = jnp.arange(num) % self.num_classes if self.num_classes else None
+        return [_inputs(self.sample_latents(key, num), labels) for key in keys]
+
+
+def _inputs(x: Array, labels: Array | None) -> tuple[Array, ...]:
+    return (x,) if labels is None else (x, labels)

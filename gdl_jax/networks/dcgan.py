@@ -21,8 +21,10 @@ from jaxtyping import Array, Float
 
 from gdl_jax.layers.convolution import Conv, Padding
 from gdl_jax.layers.initializers import Initializer, normal002, scale002
+from gdl_jax.layers.minibatch import MinibatchDiscrimination
 from gdl_jax.layers.normalisation import BatchNorm
 from gdl_jax.layers.resampling import UpConv, Upsampling
+from gdl_jax.layers.spectral_norm import SpectralConv, SpectralDense
 
 Activation = Callable[[Array], Array]
 Norm = Callable[..., nn.Module]
@@ -35,7 +37,7 @@ batch_norm: Norm = partial(BatchNorm, scale_init=scale002)
 class Generator(nn.Module):
     """Latent vector -> projection to a small image -> blocks that enlarge it -> tanh.
 
-    A block is up-convolution, norm, activation; the last has no norm and ends in tanh, as the projection has no
+    A block is up-convolution, norm, activation; the last has no norm and ends in `output`, as the projection has no
     convolution.
 
     Attributes:
@@ -51,6 +53,7 @@ class Generator(nn.Module):
         use_bias: of projection and convolutions.
         kernel_init: initial kernels of the convolutions.
         start_init: initial kernel of the projection.
+        output: what the last block ends in.
         dtype: dtype of computation.
         param_dtype: dtype of kernels and biases.
     """
@@ -67,6 +70,7 @@ class Generator(nn.Module):
     use_bias: bool = True
     kernel_init: Initializer = normal002
     start_init: Initializer = normal002
+    output: Activation = jnp.tanh
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
@@ -74,7 +78,7 @@ class Generator(nn.Module):
     def __call__(
         self, z: Float[Array, "batch latent"], *, train: bool
     ) -> Float[Array, "batch height width {self.features[-1]}"]:
-        """Images in [-1, 1], float32."""
+        """Images, float32; in [-1, 1] where the output is tanh."""
         settings = {"use_bias": self.use_bias, "dtype": self.dtype, "param_dtype": self.param_dtype}
         x = nn.Dense(math.prod(self.start), kernel_init=self.start_init, **settings)(z)
         x = x.reshape(-1, *self.start)
@@ -91,7 +95,7 @@ class Generator(nn.Module):
                 if self.norm:
                     x = self.norm(dtype=self.dtype)(x, train=train)
                 x = self.activation(x)
-        return jnp.tanh(x.astype(jnp.float32))
+        return self.output(x.astype(jnp.float32))
 
 
 class Discriminator(nn.Module):
@@ -110,6 +114,9 @@ class Discriminator(nn.Module):
         activation: of every block.
         dropout_rate: share of the units (with `dropout_channels` of the channels) that training sets to zero.
         dropout_channels: drop whole channels (PyTorch's Dropout2d).
+        last_dropout_rate: share of the units before the last layer that training sets to zero.
+        minibatch_features: of a `MinibatchDiscrimination` before the last layer; 0 for none.
+        spectral: divides every kernel by its largest singular value; see `spectral_norm`.
         use_bias: of convolutions and last layer.
         kernel_init: initial kernels.
         dtype: dtype of computation.
@@ -125,28 +132,42 @@ class Discriminator(nn.Module):
     activation: Activation = leaky_relu
     dropout_rate: float = 0.0
     dropout_channels: bool = False
+    last_dropout_rate: float = 0.0
+    minibatch_features: int = 0
+    spectral: bool = False
     use_bias: bool = True
     kernel_init: Initializer = normal002
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Float[Array, "batch height width channels"], *, train: bool) -> Float[Array, " batch"]:
-        """Logits, float32. Dropout draws from the rng stream "dropout"."""
+    def __call__(
+        self, x: Float[Array, "batch height width channels"], *, train: bool, penultimate: bool = False
+    ) -> Float[Array, " batch"] | Float[Array, "batch units"]:
+        """Logits, or with `penultimate` what goes into the last layer; float32.
+
+        Dropout draws from the rng stream "dropout".
+        """
         settings = {
             "use_bias": self.use_bias,
             "kernel_init": self.kernel_init,
             "dtype": self.dtype,
             "param_dtype": self.param_dtype,
         }
+        conv, dense = (SpectralConv, SpectralDense) if self.spectral else (Conv, nn.Dense)
         dropout = nn.Dropout(self.dropout_rate, broadcast_dims=(1, 2) if self.dropout_channels else ())
         blocks = zip(self.features, self.kernels, self.strides, strict=True)
         for i, (features, kernel, strides) in enumerate(blocks):
-            x = Conv(features, (kernel, kernel), strides, self.padding, **settings)(x)
+            x = conv(features, (kernel, kernel), strides, self.padding, **settings)(x)
             norm = self.norm(dtype=self.dtype) if self.norm and i > 0 else None
             if norm and not self.norm_last:
                 x = norm(x, train=train)
             x = dropout(self.activation(x), deterministic=not train)
             if norm and self.norm_last:
                 x = norm(x, train=train)
-        return nn.Dense(1, **settings)(x.reshape(len(x), -1)).astype(jnp.float32)[:, 0]
+        x = nn.Dropout(self.last_dropout_rate)(x.reshape(len(x), -1), deterministic=not train)
+        if self.minibatch_features:
+            x = MinibatchDiscrimination(self.minibatch_features, dtype=self.dtype, param_dtype=self.param_dtype)(x)
+        if penultimate:
+            return x.astype(jnp.float32)
+        return dense(1, **settings)(x).astype(jnp.float32)[:, 0]

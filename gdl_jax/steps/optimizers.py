@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import jax
@@ -42,24 +42,27 @@ class Adam:
 
 @dataclass(frozen=True, kw_only=True)
 class Optimizer:
-    """Gradient descent of two kinds, with weight decay and a learning rate that may rise and fall."""
+    """Gradient descent of several kinds, with weight decay and a learning rate that may rise and fall."""
 
-    rule: Literal["adam", "sgd"] = "adam"
-    """Adam (Kingma and Ba 2015), or stochastic gradient descent with momentum."""
+    rule: Literal["adam", "sgd", "rmsprop", "optimistic_adam"] = "adam"
+    """Adam (Kingma and Ba 2015), stochastic gradient descent with momentum, RMSprop (Tieleman and Hinton 2012) with the
+    decay b2 and no momentum, or Adam that steps twice forward and once back (Daskalakis et al. 2018)."""
     learning_rate: float = 1e-3
     """Step size; the highest where it changes."""
     momentum: float = 0.9
     """Decay of the mean of the gradients: Adam's b1, SGD's momentum."""
     b2: float = 0.999
-    """Decay of the mean of their squares (Adam)."""
+    """Decay of the mean of their squares (not SGD)."""
     eps: float = 1e-8
-    """Added to the root of the mean square (Adam)."""
+    """Added to the root of the mean square (not SGD)."""
     weight_decay: float = 0.0
     """Kernels shrink by the learning rate times this in each step, decoupled (Loshchilov and Hutter 2019)."""
     warmup_steps: int = 0
     """Steps in which the learning rate rises from 0, in a straight line."""
     cosine_steps: int = 0
     """Step at which the learning rate has fallen to 0 along half a cosine, --steps as a rule; 0 for a constant one."""
+    linear_steps: int = 0
+    """Likewise, in a straight line."""
 
     def __post_init__(self):
         check_learning_rate(self.learning_rate)
@@ -69,17 +72,33 @@ class Optimizer:
             raise UsageError(f"--optimizer.weight-decay is {self.weight_decay}; it has to be 0 or more.")
         if self.warmup_steps < 0:
             raise UsageError(f"--optimizer.warmup-steps is {self.warmup_steps}; it has to be 0 or more.")
-        if self.cosine_steps and self.cosine_steps <= self.warmup_steps:
-            raise UsageError(
-                f"--optimizer.cosine-steps is {self.cosine_steps}; it has to be 0, or above the "
-                f"{self.warmup_steps} of --optimizer.warmup-steps."
-            )
+        for name in ("cosine", "linear"):
+            steps = getattr(self, f"{name}_steps")
+            if steps and steps <= self.warmup_steps:
+                raise UsageError(
+                    f"--optimizer.{name}-steps is {steps}; it has to be 0, or above the "
+                    f"{self.warmup_steps} of --optimizer.warmup-steps."
+                )
+        if self.cosine_steps and self.linear_steps:
+            raise UsageError("--optimizer.cosine-steps and --optimizer.linear-steps exclude each other.")
 
-    def build(self) -> optax.GradientTransformation:
-        """The update rule. Its schedule is of the steps told here, so that a run may be continued for more."""
-        rule = (
-            optax.scale_by_adam(self.momentum, self.b2, self.eps) if self.rule == "adam" else optax.trace(self.momentum)
-        )
+    def build(self, interval: int = 1) -> optax.GradientTransformation:
+        """The update rule. Its schedule is of the steps told here, so that a run may be continued for more.
+
+        Args:
+            interval: of a further phase of the same network; see `Adam.build`.
+        """
+        if interval > 1:
+            c = interval / (interval + 1)
+            corrected = {"learning_rate": c * self.learning_rate, "momentum": self.momentum**c, "b2": self.b2**c}
+            return replace(self, **corrected).build()
+        adam = optax.scale_by_adam(self.momentum, self.b2, self.eps)
+        rule = {
+            "adam": lambda: adam,
+            "sgd": lambda: optax.trace(self.momentum),
+            "rmsprop": lambda: optax.scale_by_rms(self.b2, self.eps, eps_in_sqrt=False),
+            "optimistic_adam": lambda: optax.chain(adam, optax.scale_by_optimistic_gradient()),
+        }[self.rule]()
         # Biases and norms have one axis; to shrink them is no regularisation.
         decay = optax.add_decayed_weights(self.weight_decay, mask=lambda p: jax.tree.map(lambda x: x.ndim > 1, p))
         return optax.chain(rule, decay, optax.scale_by_learning_rate(self.schedule()))
@@ -90,6 +109,8 @@ class Optimizer:
         schedule = optax.constant_schedule(highest)
         if self.cosine_steps:
             schedule = optax.cosine_decay_schedule(highest, self.cosine_steps - rise)
+        if self.linear_steps:
+            schedule = optax.linear_schedule(highest, 0.0, self.linear_steps - rise)
         return optax.join_schedules([optax.linear_schedule(0.0, highest, rise), schedule], [rise]) if rise else schedule
 
 

@@ -12,6 +12,7 @@ import optax
 from jax import Array
 from jaxtyping import Bool, Float, Key, PyTree
 
+from gdl_jax.steps.constraints import Constraint
 from gdl_jax.steps.meters import Fault, Mean, Metrics
 from gdl_jax.steps.state import TrainState
 
@@ -39,6 +40,8 @@ class Phase:
     appendix B); the optimiser is corrected for it where it is built."""
     repeats: int = 1
     """Updates per step, each on a batch of its own (critic repeats, Arjovsky et al. 2017, algorithm 1)."""
+    constraint: Constraint | None = None
+    """What every update ends with, on the parameters of each trained network."""
 
 
 def batches_per_step(phases: Sequence[Phase]) -> int:
@@ -103,7 +106,10 @@ def _update(phase: Phase, optimizers, state: TrainState, batch: Batch, key: Arra
         # Optax raises float32 decays to int32 powers, which strict promotion would refuse.
         with jax.numpy_dtype_promotion("standard"):
             updates, opt_state = optimizers[name].update(gradients[name], networks[name].opt_state, params[name])
-        networks[name] = networks[name].replace(params=optax.apply_updates(params[name], updates), opt_state=opt_state)
+        updated = optax.apply_updates(params[name], updates)
+        if phase.constraint is not None:
+            updated = phase.constraint(updated)
+        networks[name] = networks[name].replace(params=updated, opt_state=opt_state)
     for name, collections in outcome.collections.items():
         networks[name] = networks[name].replace(collections=networks[name].collections | dict(collections))
 

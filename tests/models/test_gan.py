@@ -14,7 +14,7 @@ import pytest
 
 from gdl_jax.layers.normalisation import BatchNorm
 from gdl_jax.losses.adversarial import non_saturating
-from gdl_jax.models.gan import GAN
+from gdl_jax.models.gan import GAN, Regulariser
 from gdl_jax.steps.phases import run_phases
 from gdl_jax.training.sharding import make_mesh, replicated, split_along
 
@@ -165,6 +165,7 @@ def test_a_step_is_the_discriminator_and_then_the_generator_against_the_new_one(
     assert int(new.step) == 1
     assert set(metrics.means) == {
         *("discriminator/loss", "discriminator/gradient_norm", "discriminator/logit_real", "discriminator/logit_fake"),
+        *("discriminator/accuracy_real", "discriminator/accuracy_fake"),
         *("generator/loss", "generator/gradient_norm"),
     }
 
@@ -324,7 +325,7 @@ def test_a_penalty_is_weighted_and_added_to_the_discriminators_loss(state, by_ha
         seen.update(real=real, fake=fake)
         return jnp.square(judge(real) - judge(fake)).mean()
 
-    model = known(replace(TINY, penalty=penalty, penalty_weight=3.0))
+    model = known(replace(TINY, regularisers=(Regulariser(penalty=penalty, weight=3.0),)))
     g, d = (state.networks[name] for name in ("generator", "discriminator"))
     make = partial(TINY.generator.apply, g.variables(), train=True, mutable=["batch_stats"])
     judge = partial(TINY.discriminator.apply, train=True, mutable=["batch_stats"])

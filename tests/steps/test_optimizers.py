@@ -84,6 +84,35 @@ def test_stochastic_gradient_descent(momentum):
         np.testing.assert_allclose(update, -0.1 * velocity, rtol=1e-5)
 
 
+def test_rmsprop_with_epsilon_outside_the_root():
+    settings = Optimizer(rule="rmsprop", learning_rate=0.1, b2=0.99, eps=1e-3)
+    square = np.zeros(3)
+    for g, update in zip(
+        GRADIENTS, updates_of(settings, [jnp.asarray(g, jnp.float32) for g in GRADIENTS], jnp.zeros(3)), strict=True
+    ):
+        square = 0.99 * square + 0.01 * g * g
+        np.testing.assert_allclose(update, -0.1 * g / (np.sqrt(square) + 1e-3), rtol=1e-4)
+
+
+def test_optimistic_adam_is_twice_this_step_minus_the_last():
+    """Daskalakis et al. 2018, algorithm 1."""
+    plain, _, _ = adam(GRADIENTS, lr=0.1, b1=0.5, b2=0.9, eps=1e-8)
+    settings = Optimizer(rule="optimistic_adam", learning_rate=0.1, momentum=0.5, b2=0.9)
+    found = updates_of(settings, [jnp.asarray(g, jnp.float32) for g in GRADIENTS], jnp.zeros(3))
+    for i, update in enumerate(found):
+        np.testing.assert_allclose(update, 2 * plain[i] - plain[max(i - 1, 0)], rtol=1e-4)
+
+
+def test_the_correction_for_lazy_phases_is_that_of_adam():
+    gradients = [jnp.asarray(g, jnp.float32) for g in GRADIENTS]
+    wanted, _, _ = adam(GRADIENTS, lr=0.003 * 0.8, b1=0.5**0.8, b2=0.99**0.8, eps=1e-8)
+    optimizer = Optimizer(learning_rate=0.003, momentum=0.5, b2=0.99).build(4)
+    state = optimizer.init(jnp.zeros(3))
+    for gradient, update in zip(gradients, wanted, strict=True):
+        found, state = optimizer.update(gradient, state, jnp.zeros(3))
+        np.testing.assert_allclose(found, update, rtol=1e-4)
+
+
 @pytest.mark.parametrize("rule", ["adam", "sgd"])
 def test_weight_decay_is_decoupled_and_of_kernels_alone(rule):
     params = {"kernel": jnp.full((2, 3), 5.0), "bias": jnp.full(3, 5.0)}
@@ -106,6 +135,8 @@ def test_learning_rates():
     wanted = [step / 4 * 0.5 if step < 4 else falling[step] for step in steps]
     np.testing.assert_allclose([both(step) for step in steps], wanted, atol=1e-6)
     assert float(both(10)) == float(both(11)) == 0
+    line = Optimizer(learning_rate=0.5, linear_steps=10).schedule()
+    np.testing.assert_allclose([line(step) for step in steps], [max(0, 0.5 - step / 20) for step in steps], atol=1e-7)
 
 
 @pytest.mark.parametrize(
@@ -120,6 +151,8 @@ def test_learning_rates():
         ({"warmup_steps": -1}, "--optimizer.warmup-steps is -1"),
         ({"warmup_steps": 5, "cosine_steps": 5}, "--optimizer.cosine-steps is 5; it has to be 0, or above the 5 of"),
         ({"cosine_steps": -5}, "--optimizer.cosine-steps is -5"),
+        ({"warmup_steps": 5, "linear_steps": 5}, "--optimizer.linear-steps is 5"),
+        ({"cosine_steps": 5, "linear_steps": 5}, "exclude each other"),
     ],
 )
 def test_impossible_settings(settings, sentence):
