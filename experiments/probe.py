@@ -1,0 +1,82 @@
+"""The verb `probe`: what a discriminator has learnt of classes that nobody told it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+
+from experiments.verbs import OnCheckpoint, Shelf, check_num, check_shelf, open_run
+from gdl_jax.data.source import Split, load
+from gdl_jax.data.transforms import scale
+from gdl_jax.errors import UsageError
+from gdl_jax.layers.convolution import Conv
+from gdl_jax.layers.spectral_norm import SpectralConv
+from gdl_jax.metrics.probe import convolution_features, linear_accuracy
+from gdl_jax.models.gan import GAN
+from gdl_jax.steps.random import stream_key
+
+AT_ONCE = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe(OnCheckpoint):
+    """Tell the classes of images by a linear function of what the discriminator of a GAN sees.
+
+    The accuracy on test images of a linear support vector machine (Radford et al. 2016, section 5.1), beside that on
+    the maps of the same network as it was before training, and that on the pixels.
+    """
+
+    num: int = 5000
+    """Training images, and test images, at the most."""
+    cost: float = 0.001
+    """Of the machine's mistakes, against half the squared weights: C."""
+
+
+def probe(options: Probe) -> None:
+    """`probe WORKDIR`."""
+    check_num(options.num, least=2)
+    if not options.cost > 0:
+        raise UsageError(f"--cost is {options.cost}; it has to be above 0.")
+    run = open_run(options.workdir, options.checkpoint)
+    name, model = run.saved["name"], run.model
+    if not isinstance(model, GAN) or model.num_classes:
+        raise UsageError(f"{name} has no discriminator that judges images by themselves; take dcgan, wgan_gp or gan.")
+
+    def taken(split: Split) -> dict[str, np.ndarray]:
+        source = load(run.experiment.data, split)
+        if not source.classes:
+            raise UsageError(f"The images of {run.experiment.data.name!r} have no classes that could be told.")
+        return source.take(np.arange(min(options.num, len(source))))
+
+    parts = [taken("train"), taken("test")]
+    first = {"image": scale(parts[0]["image"][:2], model.image_range)}
+    untrained = jax.jit(model.init)(stream_key(run.experiment.seed, "probe"), first)
+
+    @jax.jit
+    def see(variables, images):
+        images = scale(images, model.image_range)
+        return convolution_features(model.discriminator, variables, images, (Conv, SpectralConv))
+
+    def seen(variables, images):
+        starts = range(0, len(images), AT_ONCE)
+        return np.concatenate([see(variables, images[i : i + AT_ONCE]) for i in starts])
+
+    views = {
+        "discriminator": lambda images: seen(run.state.networks["discriminator"].variables(), images),
+        "untrained": lambda images: seen(untrained.networks["discriminator"].variables(), images),
+        "pixels": lambda images: images.reshape(len(images), -1) / 255,
+    }
+    numbers = {"num_train": len(parts[0]["label"]), "num_test": len(parts[1]["label"])}
+    for title, view in views.items():
+        numbers[f"accuracy_{title}"] = linear_accuracy(
+            *((view(part["image"]), part["label"]) for part in parts), cost=options.cost
+        )
+    print(f"{name}, step {run.step}, {numbers['num_train']} training and {numbers['num_test']} test images")
+    for title in views:
+        print(f"  {title:<14} {numbers[f'accuracy_{title}']:.2%}")
+    Shelf(run, check_shelf(None, options.workdir)).write("probe", numbers)
+
+
+PROBE_VERBS = {"probe": (Probe, probe)}
