@@ -20,6 +20,7 @@ setup(
         "grain>=0.2.16",
         "numpy>=2",
         "scikit-learn>=1.6",
+        "threadpoolctl>=3.5",
         "pillow>=11",
         "jaxtyping>=0.3.2",
         "tyro>=1.0",

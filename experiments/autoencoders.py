@@ -342,10 +342,10 @@ class DeepFeatureVAE(Experiment):
     latent_size: int = 100
     """Dimensions of the latent space."""
     features: str = "random"
-    """Where images are compared: the run of a classifier or what export made of it; an .npz with the weights of VGG-19;
-    or random: convolutions as they are drawn."""
+    """Where images are compared: the run of a classifier or what export made of it; a file with the weights of VGG-16
+    or VGG-19 (torchvision's .pth, Keras' .h5, .safetensors, .npz); or random: convolutions as they are drawn."""
     vgg_layers: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1")
-    """Maps of VGG-19 that are compared."""
+    """Maps of VGG that are compared."""
     feature_weight: float = 1000.0
     """Of the feature loss; it has to suit the size of the features. The paper's beta is 0.5 with the authors' (Keras')
     weights of VGG-19, whose features are in the hundreds."""

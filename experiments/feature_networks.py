@@ -1,8 +1,7 @@
-"""Networks in whose feature maps images are compared: of a classifier's run, VGG-19, or with random weights."""
+"""Networks in whose feature maps images are compared: of a classifier's run, VGG, or with random weights."""
 
 from __future__ import annotations
 
-import zipfile
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,9 @@ from gdl_jax.losses.perceptual import FeatureMaps
 from gdl_jax.models.classifier import Classifier
 from gdl_jax.models.dfc_vae import FeatureNetwork
 from gdl_jax.networks.cnn import CNN, Block
-from gdl_jax.networks.vgg import VGG19, load_vgg19
-from gdl_jax.training.export import variables
+from gdl_jax.networks.vgg import load_vgg
+from gdl_jax.networks.weights import READERS
+from gdl_jax.training.export import is_export, variables
 
 RANDOM = CNN(1, (Block(16), Block(32, strides=2), Block(64, strides=2)), kernel_init=nn.initializers.he_normal())
 """The network whose weights stay as they are drawn."""
@@ -34,9 +34,10 @@ def open_feature_network(
     """The network of the setting `features`.
 
     Args:
-        features: "random", the run of a classifier or what `export` made of one, or an .npz with the weights of VGG-19.
+        features: "random", the run of a classifier or what `export` made of one, or a file with the weights of VGG-16
+            or VGG-19.
         data: the images to compare.
-        vgg_layers: of which VGG-19 gives the maps.
+        vgg_layers: of which VGG gives the maps.
         experiment_data: name of the data set, for the commands in errors.
 
     Raises:
@@ -54,12 +55,12 @@ def open_feature_network(
         f"python -m experiments.run classifier --data.name {experiment_data} --data.size {size} --workdir runs/features"
     )
     then = "python -m experiments.run dfc_vae --features runs/features"
-    if not path.exists() and path.suffix != ".npz":
+    if not path.exists() and path.suffix not in READERS:
         raise UsageError(f"There is no {path} to take features from; make it with `{first}`, then `{then}`.")
-    if not path.is_dir() and not _is_export(path):
-        weights, loaded = load_vgg19(path, vgg_layers)
-        network = VGG19(vgg_layers, weights)
-        return FeatureNetwork(network.apply, lambda: loaded, f"VGG-19 of {path.name}, {', '.join(vgg_layers)}")
+    if not path.is_dir() and not is_export(path):
+        network, loaded, sha256 = load_vgg(path, vgg_layers)
+        said = f"VGG-{network.depth} of {path.name} (SHA-256 {sha256}), {', '.join(vgg_layers)}"
+        return FeatureNetwork(network.apply, lambda: loaded, said)
     model, shape, loaded = _classifier(path)
     if not isinstance(model, Classifier) or not isinstance(model.network, CNN):
         raise UsageError(f"{path} is no run of a convolutional classifier; make one with `{first}`, then `{then}`.")
@@ -96,11 +97,3 @@ def _classifier(path: Path) -> tuple[Any, tuple[int, int, int], dict[str, Any]]:
     opened = open_run(path, "latest") if path.is_dir() else open_export(path)
     networks = jax.tree.map(np.asarray, variables(opened.state))
     return opened.model, DataSpec.from_json(opened.saved["data"]).image_shape, networks.get("classifier", {})
-
-
-def _is_export(path: Path) -> bool:
-    try:
-        with np.load(path) as file:
-            return "config" in file.files
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
-        return False

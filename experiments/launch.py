@@ -25,6 +25,7 @@ from gdl_jax.training.interrupt import Interrupt
 from gdl_jax.training.loop import Job, train
 from gdl_jax.training.program import abstract_carry
 from gdl_jax.training.progress import NonFiniteError
+from gdl_jax.training.sample_metrics import metrics_of
 from gdl_jax.training.sharding import barrier, check_divisible, connect, make_mesh
 
 
@@ -94,6 +95,7 @@ def prepare(name: str, options: Launch, experiment: Experiment, arguments: list[
     train_data, test_data = load(experiment.data, "train"), load(experiment.data, "test")
     data = DataSpec.of(train_data)
     model = experiment.build(data)
+    metrics = metrics_of(model, train_data, test_data, experiment, make_mesh())
     if options.dry_run:
         print(dry_run(model, train_data, experiment))
         return None
@@ -118,5 +120,6 @@ def prepare(name: str, options: Launch, experiment: Experiment, arguments: list[
         settings=experiment,
         workdir=folder,
         monitor=experiment.monitor,
+        metrics=metrics,
         profile=options.profile,
     )

@@ -21,6 +21,7 @@ from gdl_jax.data.spec import DataSpec
 from gdl_jax.data.transforms import to_uint8
 from gdl_jax.errors import UsageError
 from gdl_jax.files import write_atomically
+from gdl_jax.metrics.suite import best_of
 from gdl_jax.models.latents import slerp
 from gdl_jax.models.model import LatentModel, Model, Reconstructs, Samples
 from gdl_jax.pictures.grid import grid, rows, save_png
@@ -128,7 +129,9 @@ def open_run(workdir: Path, checkpoint: str) -> Opened:
     experiment = workdirs.load_experiment(saved)
     data = DataSpec.from_json(saved["data"])
     model = experiment.build(data)
-    higher = experiment.monitor is not None and experiment.monitor[1] == "max"
+    best = best_of(experiment.eval.metrics.split(",")) if experiment.eval.every else None
+    best = best or experiment.monitor
+    higher = best is not None and best[1] == "max"
     checkpoints = Checkpoints(workdir / "checkpoints", higher_is_better=higher, read_only=True)
     abstract = abstract_carry(model, data.arrays, experiment.batch_size, make_mesh(jax.devices()[:1]))
     restored = checkpoints.restore(abstract, _step_of(checkpoint, checkpoints, workdir))

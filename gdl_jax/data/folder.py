@@ -116,6 +116,31 @@ def load(settings: DataSettings, split: Split) -> FolderSource:
     )
 
 
+def load_whole(root: Path) -> FolderSource:
+    """Opens every image of a folder, whatever its sub-folders, for who cannot do without one of them.
+
+    Raises:
+        UsageError: there is no such folder, it holds no image, one cannot be read, or the images differ in size.
+    """
+    if not root.is_dir():
+        raise UsageError(f"There is no folder {root}.")
+    files = _images(root)
+    if not files:
+        raise UsageError(f"{root} has no image; expected are {', '.join(sorted(SUFFIXES))}.")
+    seen, damaged = _look_at(root, files)
+    if damaged:
+        raise UsageError(
+            f"{len(damaged)} of {len(files)} images in {root} cannot be read ({_some(damaged)}); repair or remove them."
+        )
+    sizes = {(look.height, look.width) for look in seen.values()}
+    if len(sizes) > 1:
+        examples = _some(f"{height}x{width}" for height, width in sorted(sizes))
+        raise UsageError(f"The images in {root} differ in size ({examples}); make them one size first.")
+    conversion, shape = _conversion(DataSettings(name="folder", dir=root), root, list(seen.values()))
+    spec = {"image": ArraySpec(shape, np.dtype(np.uint8))}
+    return FolderSource(root.resolve().name, tuple(files), conversion, spec, {}, (), (), ())
+
+
 # Which files.
 
 
@@ -202,12 +227,17 @@ def _look(file: Path) -> _Look | None:
         return None
 
 
-def _look_at_all(root: Path, files: Sequence[Path]) -> dict[Path, _Look]:
-    """Opens every file; those that cannot be read are named in one warning and left out."""
+def _look_at(root: Path, files: Sequence[Path]) -> tuple[dict[Path, _Look], list[str]]:
+    """Opens every file: those that are images, and the names of those that cannot be read."""
     with ThreadPoolExecutor() as pool:
         looks = dict(zip(files, pool.map(_look, files), strict=True))
     usable = {file: look for file, look in looks.items() if look}
-    damaged = [file.relative_to(root).as_posix() for file, look in looks.items() if not look]
+    return usable, [file.relative_to(root).as_posix() for file, look in looks.items() if not look]
+
+
+def _look_at_all(root: Path, files: Sequence[Path]) -> dict[Path, _Look]:
+    """Opens every file; those that cannot be read are named in one warning and left out."""
+    usable, damaged = _look_at(root, files)
     if not usable:
         found = f"its {len(damaged)} image files are all damaged ({_some(damaged)})" if damaged else "it has none"
         raise UsageError(f"{root} has no usable image for this split: {found}; expected {', '.join(sorted(SUFFIXES))}.")

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from sklearn.cluster import MiniBatchKMeans
+
+from gdl_jax.metrics.spill import blocks, spilled
 
 Set = Float[np.ndarray, "num units"]
 
@@ -43,12 +44,18 @@ def precision_recall_curve(
     Raises:
         ValueError: fewer examples than clusters.
     """
-    both = np.concatenate([real, fake]).astype(np.float32)
+    # Here, because it takes a second and few commands need it.
+    from sklearn.cluster import MiniBatchKMeans
+    from threadpoolctl import threadpool_limits
+
+    (both,) = spilled((part.astype(np.float32),) for features in (real, fake) for part in blocks(features))
     if len(both) < clusters:
         raise ValueError(f"{clusters} clusters need as many examples; there are {len(both)}.")
     found = []
     for i in range(clusterings):
-        labels = MiniBatchKMeans(clusters, n_init=10, random_state=seed + i).fit(both).labels_
+        # Of batches so small several threads mostly wait for each other: 11 s for 1,100 x 64 on two cores, and 1.4 s.
+        with threadpool_limits(1):
+            labels = MiniBatchKMeans(clusters, n_init=10, random_state=seed + i).fit(both).labels_
         p, q = (np.bincount(part, minlength=clusters) / len(part) for part in np.split(labels, [len(real)]))
         found.append(curve_of_histograms(p, q, angles))
     return Curve(*(np.mean([getattr(curve, name) for curve in found], axis=0) for name in Curve._fields))

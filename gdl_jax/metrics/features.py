@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jaxtyping import Float, UInt8
+from jax.sharding import Mesh
+from jaxtyping import Float, PyTree, UInt8
 from PIL import Image
 
 from gdl_jax.data.images import with_channels
 from gdl_jax.data.transforms import scale
-from gdl_jax.metrics.pixels import FEATURES, pixel_features
+from gdl_jax.metrics.pixels import FEATURES, pixel_features, pixel_means
+from gdl_jax.metrics.spill import blocks, spilled
+from gdl_jax.steps.devices import local_rows, make_mesh, put, replicated, split_along
 
 IMAGES_PER_CALL = 256
+PIXELS_PER_CALL = 64 * 299 * 299
+"""The most of both in one call, so that its memory is bounded; on accelerators, for every device."""
 
 Images = UInt8[np.ndarray, "num height width channels"]
+FloatImages = Float[Array, "num height width channels"]
+
+
+class Seen(NamedTuple):
+    """Of some images.
+
+    Attributes:
+        features: of each.
+        log_probabilities: of the classes; None where they are not told.
+    """
+
+    features: Float[np.ndarray, "num units"]
+    log_probabilities: Float[np.ndarray, "num classes"] | None = None
 
 
 @dataclass(frozen=True)
@@ -25,64 +46,120 @@ class Features:
     """Numbers that stand for an image.
 
     Attributes:
-        name: metrics are called after it: frechet_NAME.
+        name: measures are called after it; of a network it ends in the first eight digits of `sha256`.
         description: what they are, for the protocol of a metric.
-        of: images, 0 to 255 -> their features (num, units).
+        see: images, 0 to 255 -> what is seen of them, part by part and in their order.
         sha256: of the network's weights, in hexadecimal digits; "" without weights.
-        log_probabilities: images -> those of the classes; None where the network tells no classes.
+        tells_classes: whether log-probabilities are seen too.
+        traced: images with decimals, in [0, 1] -> their features, for what looks at small differences.
     """
 
     name: str
     description: str
-    of: Callable[[Images], Float[np.ndarray, "num units"]]
+    see: Callable[[Images], Iterator[Seen]]
     sha256: str = ""
-    log_probabilities: Callable[[Images], Float[np.ndarray, "num classes"]] | None = None
+    tells_classes: bool = False
+    traced: Callable[[FloatImages], Float[Array, "num units"]] | None = None
+
+    def look(self, images: Images) -> Seen:
+        """At all images; the arrays lie in files, see `spilled`.
+
+        Raises:
+            ValueError: there is no image.
+            OSError: the disk is full.
+        """
+        return Seen(*spilled(tuple(x for x in seen if x is not None) for seen in self.see(images)))
+
+    def of(self, images: Images) -> Float[np.ndarray, "num units"]:
+        """The features alone."""
+        return self.look(images).features
+
+    @property
+    def log_probabilities(self) -> Callable[[Images], Float[np.ndarray, "num classes"]] | None:
+        """Images -> those of the classes alone; None where they are not told."""
+        return (lambda images: self.look(images).log_probabilities) if self.tells_classes else None
 
 
-PIXELS = Features(FEATURES, "8x8 cell means of the pixels in [0, 1]", pixel_features)
+def _see_pixels(images: Images) -> Iterator[Seen]:
+    return (Seen(pixel_features(part)) for part in blocks(images, IMAGES_PER_CALL))
+
+
+PIXELS = Features(FEATURES, "8x8 cell means of the pixels in [0, 1]", _see_pixels, traced=pixel_means)
 
 
 def network_features(
     name: str,
     description: str,
-    network: Callable[[Float[Array, "num height width channels"]], Float[Array, "num units"]],
+    network: Callable[[PyTree[Array], FloatImages], tuple[Array, Array | None]],
+    variables: PyTree[np.ndarray],
     *,
     shape: tuple[int, int, int],
     image_range: tuple[float, float],
     sha256: str = "",
-    log_probabilities: Callable[[Float[Array, "num height width channels"]], Float[Array, "num classes"]] | None = None,
+    tells_classes: bool = False,
+    mesh: Mesh | None = None,
 ) -> Features:
-    """The features that a network gives images.
+    """The features that a network gives images, in float32.
+
+    Images go to the devices in batches of one size, split over the mesh; the last is filled up, and the filling is cut
+    off again. All processes have to look at the same images.
 
     Args:
         name: of the features.
         description: what they are; the treatment of images of another shape is added to it.
-        network: images in `image_range` -> features.
+        network: variables, images in `image_range` -> features (num, units), log-probabilities (num, classes) or None.
+        variables: of the network.
         shape: height, width and channels of its images; others are made so by `fitted`.
         image_range: of its images.
         sha256: of its weights.
-        log_probabilities: images in `image_range` -> those of the classes, where the network tells them.
+        tells_classes: whether it gives log-probabilities.
+        mesh: the devices; all of them by default.
     """
+    mesh = mesh or make_mesh()
+    size = images_per_call(shape, mesh)
+    rows = local_rows(size, mesh)
+    held = put(jax.tree.map(np.asarray, variables), replicated(mesh))
 
-    def batched(function: Callable[[Array], Array]) -> Callable[[Images], np.ndarray]:
-        compute = jax.jit(lambda images: function(scale(images, image_range)))
+    def compute(variables: PyTree[Array], images: Array) -> list[Array]:
+        # An accelerator's default is less than float32, and a metric is not to depend on where it is taken.
+        with jax.default_matmul_precision("float32"):
+            found = network(variables, scale(images, image_range))
+        return [x.astype(np.float32) for x in found if x is not None]
 
-        def of(images: Images) -> np.ndarray:
-            parts = []
-            for at in range(0, len(images), IMAGES_PER_CALL):
-                part = fitted(images[at : at + IMAGES_PER_CALL], shape)
-                # Filled up, so that one compiled program serves all.
-                filled = np.zeros((IMAGES_PER_CALL, *shape), np.uint8)
-                filled[: len(part)] = part
-                parts.append(np.asarray(compute(filled))[: len(part)])
-            return np.concatenate(parts)
+    def traced(images: FloatImages) -> Float[Array, "num units"]:
+        low, high = image_range
+        return network(held, low + (high - low) * _refitted(images, shape))[0]
 
-        return of
+    compiled = jax.jit(compute, out_shardings=replicated(mesh))
+
+    def see(images: Images) -> Iterator[Seen]:
+        waiting: tuple[list[Array], int] | None = None
+        for part in blocks(images, size):
+            filled = np.zeros((size, *shape), np.uint8)
+            filled[: len(part)] = fitted(part, shape)
+            # The devices work on this part while the one before is read and the next one is resized.
+            begun = compiled(held, put(filled[rows], split_along(mesh, 0))), len(part)
+            if waiting is not None:
+                yield _read(*waiting)
+            waiting = begun
+        if waiting is not None:
+            yield _read(*waiting)
 
     height, width, channels = shape
     treatment = f"images of another shape made {height}x{width}x{channels} (bicubic, antialiased; ITU-R 601 luma)"
-    told = None if log_probabilities is None else batched(log_probabilities)
-    return Features(name, f"{description}; {treatment}", batched(network), sha256, told)
+    return Features(name, f"{description}; {treatment}", see, sha256, tells_classes, traced)
+
+
+def _read(found: list[Array], num: int) -> Seen:
+    return Seen(*(np.asarray(x)[:num] for x in found))
+
+
+def images_per_call(shape: tuple[int, int, int], mesh: Mesh) -> int:
+    """The rows of a batch: a multiple of the number of devices."""
+    num = max(1, min(IMAGES_PER_CALL, PIXELS_PER_CALL // (shape[0] * shape[1])))
+    # CPU devices share one memory and the same cores.
+    num *= 1 if mesh.devices.flat[0].platform == "cpu" else mesh.size
+    return -(-num // mesh.size) * mesh.size
 
 
 def fitted(images: Images, shape: tuple[int, int, int]) -> UInt8[np.ndarray, "num {shape[0]} {shape[1]} {shape[2]}"]:
@@ -92,5 +169,21 @@ def fitted(images: Images, shape: tuple[int, int, int]) -> UInt8[np.ndarray, "nu
     if images.shape[1:3] == (height, width):
         return images
     planes = images.transpose(0, 3, 1, 2).reshape(-1, *images.shape[1:3])
-    resized = [np.asarray(Image.fromarray(p).resize((width, height), Image.Resampling.BICUBIC)) for p in planes]
+
+    def resize(plane: UInt8[np.ndarray, "height width"]) -> UInt8[np.ndarray, "_height _width"]:
+        return np.asarray(Image.fromarray(plane).resize((width, height), Image.Resampling.BICUBIC))
+
+    # Pillow lets other threads run meanwhile.
+    with ThreadPoolExecutor() as pool:
+        resized = list(pool.map(resize, planes))
     return np.stack(resized).reshape(len(images), channels, height, width).transpose(0, 2, 3, 1)
+
+
+def _refitted(images: FloatImages, shape: tuple[int, int, int]) -> FloatImages:
+    """The same of images with decimals, by the filter of `jax.image.resize`."""
+    if images.shape[-1] > shape[-1]:
+        images = images @ jnp.array([[0.299], [0.587], [0.114]])
+    images = jnp.broadcast_to(images, (*images.shape[:3], shape[-1]))
+    if images.shape[1:3] == shape[:2]:
+        return images
+    return jax.image.resize(images, (len(images), *shape), "bicubic")

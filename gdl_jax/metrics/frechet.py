@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 
 import numpy as np
 from jaxtyping import Float
+
+from gdl_jax.metrics.spill import blocks
 
 Moments = tuple[Float[np.ndarray, " features"], Float[np.ndarray, "features features"]]
 
@@ -55,11 +60,15 @@ def moments(features: Float[np.ndarray, "num features"]) -> Moments:
     Raises:
         ValueError: fewer than two examples.
     """
-    return Sums.of(features).moments()
+    return _sums(blocks(features) if len(features) else [features]).moments()
+
+
+def _sums(parts: Iterable[Float[np.ndarray, "_num features"]]) -> Sums:
+    return reduce(add, map(Sums.of, parts))
 
 
 def frechet_infinity(
-    fake: Float[np.ndarray, "num features"], real: Moments, *, points: int = 15, least: int | None = None, seed: int = 0
+    fake: Float[np.ndarray, "num features"], real: Moments, *, points: int = 15, seed: int = 0
 ) -> float:
     """The distance that infinitely many samples would have, by a straight line through those of fewer over 1 / number.
 
@@ -69,16 +78,22 @@ def frechet_infinity(
     Args:
         fake: features of samples.
         real: moments of data.
-        points: distances of so many numbers of samples, evenly from `least` to all of them, drawn at random.
-        least: the smallest number; a tenth of all by default.
+        points: distances of so many numbers of samples, drawn at random: evenly from a tenth of them, and from as many
+            as a covariance of full rank needs, to all.
         seed: of the choice.
 
     Raises:
-        ValueError: fewer than two examples in the smallest number.
+        ValueError: fewer samples than twice what a covariance of full rank needs, of which no line can be drawn.
     """
-    numbers = np.linspace(least or len(fake) // 10, len(fake), points).astype(int)
+    num, least = len(fake), fake.shape[1] + 1
+    if num < 2 * least:
+        raise ValueError(f"An extrapolation needs {2 * least} samples of {least - 1} features; there are {num}.")
+    numbers = np.linspace(max(num // 10, least), num, points).astype(int)
     rng = np.random.default_rng(seed)
-    found = [frechet_distance(moments(fake[rng.choice(len(fake), n, replace=False)]), real) for n in numbers]
+    found = []
+    for n in numbers:
+        chosen = np.sort(rng.choice(num, n, replace=False))
+        found.append(frechet_distance(_sums(fake[part] for part in blocks(chosen)).moments(), real))
     return float(np.polyfit(1 / numbers, found, 1)[1])
 
 

@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import logsumexp
+from scipy.special import logsumexp, xlogy
+
+from gdl_jax.metrics.spill import blocks
 
 
 class Score(NamedTuple):
@@ -31,14 +33,19 @@ def inception_score(log_probabilities: Float[np.ndarray, "num classes"], *, part
     """
     if len(log_probabilities) < parts:
         raise ValueError(f"{parts} parts need as many samples; there are {len(log_probabilities)}.")
-    scores = [_score(part) for part in np.array_split(log_probabilities.astype(np.float64), parts)]
+    scores = [_score(part) for part in np.array_split(log_probabilities, parts)]
     return Score(float(np.mean(scores)), float(np.std(scores)))
 
 
 def _score(log_p: Float[np.ndarray, "num classes"]) -> float:
-    log_p = log_p - logsumexp(log_p, axis=1, keepdims=True)
-    marginal = logsumexp(log_p, axis=0) - np.log(len(log_p))
-    p = np.exp(log_p)
-    # Where p is 0 its logarithm may be -inf, and their product counts as 0.
-    divergence = np.where(p > 0, p * (np.where(p > 0, log_p, 0) - np.where(np.isfinite(marginal), marginal, 0)), 0)
-    return float(np.exp(divergence.sum(1).mean()))
+    """By blocks: the mean of KL(p(y|x) || p(y)) is that of sum p log p, less sum p(y) log p(y)."""
+    within, marginal = 0.0, 0.0
+    for part in blocks(log_p):
+        part = part.astype(np.float64)
+        part = part - logsumexp(part, axis=1, keepdims=True)
+        p = np.exp(part)
+        # Where p is 0 its logarithm may be -inf, and their product counts as 0.
+        within += np.where(p > 0, p * np.where(p > 0, part, 0), 0).sum()
+        marginal = marginal + p.sum(0)
+    marginal = marginal / len(log_p)
+    return float(np.exp(within / len(log_p) - xlogy(marginal, marginal).sum()))

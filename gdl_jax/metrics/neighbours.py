@@ -1,14 +1,15 @@
 """Nearest neighbours among features, block by block, and the metrics that are made of them.
 
-Memory is that of the features and of one block of distances. Distances are taken on the device, of features from which
-the mean of the references has been subtracted, since |x|^2 + |y|^2 - 2 x y loses the digits that both have in common;
-what is reported is then computed once more in float64.
+Memory is that of one block of distances and of what goes into it, if the features lie in a file (see `spilled`).
+Distances are taken on the device, of features from which the mean of the references has been subtracted, since |x|^2 +
+|y|^2 - 2 x y loses the digits that both have in common; what is reported is then computed once more in float64.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,24 +17,27 @@ import numpy as np
 from jax import Array, lax
 from jaxtyping import Float, Int
 
+from gdl_jax.metrics.spill import blocks
+
 ROWS, COLUMNS = 1024, 4096
-"""Of a block of distances."""
+"""Of a block of distances, at the most."""
 
 FAR = 1e9
 """Coordinate of the rows that fill up the last block."""
 
 Set = Float[np.ndarray, "num units"]
+Metric = Literal["euclidean", "manhattan"]
 
 
 class Neighbours(NamedTuple):
     """The nearest first."""
 
     distances: Float[np.ndarray, "num k"]
-    """Euclidean, float64."""
+    """float64."""
     indices: Int[np.ndarray, "num k"]
 
 
-def nearest(queries: Set, references: Set, k: int, *, same: bool = False) -> Neighbours:
+def nearest(queries: Set, references: Set, k: int, *, same: bool = False, metric: Metric = "euclidean") -> Neighbours:
     """The k references nearest to every query.
 
     Args:
@@ -41,19 +45,30 @@ def nearest(queries: Set, references: Set, k: int, *, same: bool = False) -> Nei
         references: features of those that are found.
         k: how many, 1 or more.
         same: both are the same array, and nothing is its own neighbour.
+        metric: "euclidean", or "manhattan", the sum of absolute differences.
 
     Raises:
-        ValueError: there are not k references.
+        ValueError: there are not k references, or no query.
     """
+    if not len(queries):
+        raise ValueError("There is no example whose neighbours could be found.")
     if len(references) < k + same:
         raise ValueError(f"{k} neighbours of every example need {k + same} references; there are {len(references)}.")
     centre = references.mean(0, dtype=np.float64)
-    rows, columns = _blocks(queries, centre, ROWS), _blocks(references, centre, COLUMNS)
-    found = [np.asarray(_nearest(row, columns, i * ROWS if same else -1, k)) for i, row in enumerate(rows)]
+    found = []
+    for own, rows in _blocks(queries, centre, ROWS):
+        best = np.full((len(rows), k), np.inf, np.float32), np.zeros((len(rows), k), np.int32)
+        for start, columns in _blocks(references, centre, COLUMNS):
+            best = _nearest(rows, columns, best, start, own if same else -1, k, metric)
+        found.append(np.asarray(best[1]))
     indices = np.concatenate(found)[: len(queries)]
+    size = len(found[0])
+    power = {"euclidean": 2, "manhattan": 1}[metric]
     parts = [
-        np.linalg.norm(queries[at : at + ROWS, None].astype(np.float64) - references[indices[at : at + ROWS]], axis=2)
-        for at in range(0, len(queries), ROWS)
+        np.linalg.norm(
+            queries[at : at + size, None].astype(np.float64) - references[indices[at : at + size]], ord=power, axis=2
+        )
+        for at in range(0, len(queries), size)
     ]
     distances = np.concatenate(parts)
     order = distances.argsort(axis=1, kind="stable")
@@ -63,11 +78,17 @@ def nearest(queries: Set, references: Set, k: int, *, same: bool = False) -> Nei
 def balls_around(queries: Set, centres: Set, radii: Float[np.ndarray, " centres"]) -> Int[np.ndarray, " num"]:
     """In how many of the balls every query lies, the surface included."""
     origin = centres.mean(0, dtype=np.float64)
-    rows, columns = _blocks(queries, origin, ROWS), _blocks(centres, origin, COLUMNS)
-    squares = np.full(columns.shape[:2], -1.0, np.float32)
     # The radii are distances of float32's digits, squared; what is on the surface is not to fall out of the ball.
-    squares.reshape(-1)[: len(radii)] = np.square(radii) * (1 + 1e-6)
-    counts = [np.asarray(_balls(row, columns, jnp.asarray(squares))) for row in rows]
+    squares = np.square(radii).astype(np.float32) * np.float32(1 + 1e-6)
+    counts = []
+    for _, rows in _blocks(queries, origin, ROWS):
+        total = np.zeros(len(rows), np.int32)
+        for start, columns in _blocks(centres, origin, COLUMNS):
+            reach = np.full(len(columns), -1.0, np.float32)
+            part = squares[start : start + len(columns)]
+            reach[: len(part)] = part
+            total = _balls(rows, columns, reach, total)
+        counts.append(np.asarray(total))
     return np.concatenate(counts)[: len(queries)]
 
 
@@ -109,36 +130,34 @@ def precision_recall(real: Set, fake: Set, *, k: int = 3, k_density: int = 5) ->
     )
 
 
-@partial(jax.jit, static_argnames="k")
+@partial(jax.jit, static_argnames=("k", "metric"))
 def _nearest(
-    rows: Float[Array, "rows units"], columns: Float[Array, "blocks columns units"], own: int, k: int
-) -> Int[Array, "rows k"]:
-    def merge(best: tuple[Array, Array], block: tuple[Array, Array]) -> tuple[tuple[Array, Array], None]:
-        start, references = block
-        indices = start + jnp.arange(len(references))
-        squares = _squared_distances(rows, references)
-        itself = (own >= 0) & (indices[None] == own + jnp.arange(len(rows))[:, None])
-        squares = jnp.concatenate([best[0], jnp.where(itself, jnp.inf, squares)], 1)
-        indices = jnp.concatenate([best[1], jnp.broadcast_to(indices, (len(rows), len(indices)))], 1)
-        values, places = lax.top_k(-squares, k)
-        return (-values, jnp.take_along_axis(indices, places, 1)), None
-
-    none = jnp.full((len(rows), k), jnp.inf), jnp.zeros((len(rows), k), jnp.int32)
-    starts = columns.shape[1] * jnp.arange(len(columns))
-    return lax.scan(merge, none, (starts, columns))[0][1]
+    rows: Float[Array, "rows units"],
+    columns: Float[Array, "columns units"],
+    best: tuple[Float[Array, "rows k"], Int[Array, "rows k"]],
+    start: int,
+    own: int,
+    k: int,
+    metric: Metric,
+) -> tuple[Float[Array, "rows k"], Int[Array, "rows k"]]:
+    """The nearest of those before and of a block that begins at `start`; the rows begin at `own` of the same, or -1."""
+    distances = {"euclidean": _squared_distances, "manhattan": _manhattan_distances}[metric]
+    indices = start + jnp.arange(len(columns))
+    itself = (own >= 0) & (indices[None] == own + jnp.arange(len(rows))[:, None])
+    far = jnp.concatenate([best[0], jnp.where(itself, jnp.inf, distances(rows, columns))], 1)
+    indices = jnp.concatenate([best[1], jnp.broadcast_to(indices, (len(rows), len(indices)))], 1)
+    values, places = lax.top_k(-far, k)
+    return -values, jnp.take_along_axis(indices, places, 1)
 
 
 @jax.jit
 def _balls(
     rows: Float[Array, "rows units"],
-    columns: Float[Array, "blocks columns units"],
-    squares: Float[Array, "blocks columns"],
+    columns: Float[Array, "columns units"],
+    reach: Float[Array, " columns"],
+    total: Int[Array, " rows"],
 ) -> Int[Array, " rows"]:
-    def add(total: Array, block: tuple[Array, Array]) -> tuple[Array, None]:
-        centres, reach = block
-        return total + (_squared_distances(rows, centres) <= reach[None]).sum(1), None
-
-    return lax.scan(add, jnp.zeros(len(rows), jnp.int32), (columns, squares))[0]
+    return total + (_squared_distances(rows, columns) <= reach[None]).sum(1)
 
 
 def _squared_distances(a: Float[Array, "rows units"], b: Float[Array, "columns units"]) -> Float[Array, "rows columns"]:
@@ -146,9 +165,19 @@ def _squared_distances(a: Float[Array, "rows units"], b: Float[Array, "columns u
     return jnp.maximum(jnp.square(a).sum(1)[:, None] + jnp.square(b).sum(1)[None] - 2 * products, 0)
 
 
-def _blocks(features: Set, centre: Float[np.ndarray, " units"], size: int) -> Float[np.ndarray, "blocks size units"]:
-    """Of equal size, so that one compiled program serves all; what fills up the last lies far away."""
-    num = -(-len(features) // size)
-    filled = np.full((num * size, features.shape[1]), FAR, np.float32)
-    filled[: len(features)] = features - centre
-    return filled.reshape(num, size, -1)
+def _manhattan_distances(
+    a: Float[Array, "rows units"], b: Float[Array, "columns units"]
+) -> Float[Array, "rows columns"]:
+    # Row by row: all differences at once would be an array of three axes.
+    return lax.map(lambda row: jnp.abs(row[None] - b).sum(1), a)
+
+
+def _blocks(
+    features: Set, centre: Float[np.ndarray, " units"], most: int
+) -> Iterator[tuple[int, Float[np.ndarray, "_size units"]]]:
+    """Where each begins, and the block: of equal size, so that one compiled program serves all; filled up far away."""
+    size = min(most, 1 << (len(features) - 1).bit_length())
+    for start, part in zip(range(0, len(features), size), blocks(features, size), strict=True):
+        filled = np.full((size, features.shape[1]), FAR, np.float32)
+        filled[: len(part)] = part - centre
+        yield start, filled

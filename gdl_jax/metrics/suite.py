@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from gdl_jax.errors import UsageError, nearest
+from gdl_jax.metrics.birthday import WARNING as BIRTHDAY_WARNING
 from gdl_jax.metrics.birthday import support_size, threshold_of
 from gdl_jax.metrics.curves import precision_recall_curve
-from gdl_jax.metrics.features import Features
-from gdl_jax.metrics.frechet import frechet_distance, frechet_infinity, moments
+from gdl_jax.metrics.decoder import Decoder
+from gdl_jax.metrics.features import Features, Seen
+from gdl_jax.metrics.frechet import Moments, frechet_distance, frechet_infinity, moments
 from gdl_jax.metrics.inception import inception_score
 from gdl_jax.metrics.kernel import kernel_distance
+from gdl_jax.metrics.manifold import THRESHOLD, manifold_scores
 from gdl_jax.metrics.modes import class_coverage
 from gdl_jax.metrics.neighbours import nearest as nearest_neighbours
 from gdl_jax.metrics.neighbours import precision_recall
-from gdl_jax.metrics.parzen import WARNING, parzen_estimate
-from gdl_jax.metrics.similarity import ms_ssim
+from gdl_jax.metrics.parzen import WARNING as PARZEN_WARNING
+from gdl_jax.metrics.parzen import parzen_estimate
+from gdl_jax.metrics.path_length import PathSettings, path_length
+from gdl_jax.metrics.similarity import ms_ssim, scales_of
+from gdl_jax.metrics.spill import blocks
 
 Images = UInt8[np.ndarray, "num height width channels"]
 
@@ -39,6 +46,9 @@ class Sets:
         features: in which they are seen.
         train: images that the model was trained on; None where they are not known.
         labels: classes of `real`; None where they are not known.
+        looked: what the features see of `real`, where it is known already.
+        decoder: of the generator; None where it is not known.
+        path: settings of perceptual path length.
     """
 
     real: Images
@@ -46,16 +56,29 @@ class Sets:
     features: Features
     train: Images | None = None
     labels: Int[np.ndarray, " num"] | None = None
+    looked: Seen | None = None
+    decoder: Decoder | None = None
+    path: PathSettings = field(default_factory=PathSettings)
 
     @cached_property
     def seen_real(self) -> Float[np.ndarray, "num units"]:
         """Features of the data."""
-        return finite(self.features.of(self.real), "data")
+        found = self.features.look(self.real) if self.looked is None else self.looked
+        return finite(found.features, "data")
+
+    @cached_property
+    def moments_of_real(self) -> Moments:
+        """Of the features of the data."""
+        return moments(self.seen_real)
+
+    @cached_property
+    def _looked_fake(self) -> Seen:
+        return self.features.look(self.fake)
 
     @cached_property
     def seen_fake(self) -> Float[np.ndarray, "num units"]:
         """Features of the samples."""
-        return finite(self.features.of(self.fake), "samples")
+        return finite(self._looked_fake.features, "samples")
 
     @cached_property
     def seen_train(self) -> Float[np.ndarray, "num units"]:
@@ -68,19 +91,21 @@ class Sets:
             raise UsageError("This measure needs the training images; it is one of `evaluate`, not of two folders.")
         return finite(self.features.of(self.train), "training images")
 
-    @cached_property
-    def classes_of_fake(self) -> Float[np.ndarray, "num classes"]:
-        """Log-probabilities of the samples' classes.
+    @property
+    def known_decoder(self) -> Decoder:
+        """The generator's map from latent vectors to images.
 
         Raises:
-            UsageError: the features tell no classes.
+            UsageError: it is not known.
         """
-        if self.features.log_probabilities is None:
-            raise UsageError(
-                f"This measure needs a classifier, and the features {self.features.name!r} tell no classes; give the "
-                "run or the export of one with --features."
-            )
-        return self.features.log_probabilities(self.fake)
+        if self.decoder is None:
+            raise UsageError("This measure needs a model with latent vectors; it is one of `evaluate`.")
+        return self.decoder
+
+    @property
+    def classes_of_fake(self) -> Float[np.ndarray, "num classes"]:
+        """Log-probabilities of the samples' classes."""
+        return finite(self._looked_fake.log_probabilities, "samples")
 
 
 def finite(features: Float[np.ndarray, "num units"], what: str) -> Float[np.ndarray, "num units"]:
@@ -89,7 +114,7 @@ def finite(features: Float[np.ndarray, "num units"], what: str) -> Float[np.ndar
     Raises:
         UsageError: some are not.
     """
-    wrong = int((~np.isfinite(features)).any(1).sum())
+    wrong = sum(int((~np.isfinite(part)).any(1).sum()) for part in blocks(features))
     if wrong:
         raise UsageError(f"The features of {wrong} of {len(features)} {what} are not finite; the network is damaged.")
     return features
@@ -99,11 +124,11 @@ Values = Mapping[str, float]
 
 
 def _fid(sets: Sets) -> Values:
-    return {"fid": frechet_distance(moments(sets.seen_fake), moments(sets.seen_real))}
+    return {"fid": frechet_distance(moments(sets.seen_fake), sets.moments_of_real)}
 
 
 def _fid_infinity(sets: Sets) -> Values:
-    return {"fid_infinity": frechet_infinity(sets.seen_fake, moments(sets.seen_real))}
+    return {"fid_infinity": frechet_infinity(sets.seen_fake, sets.moments_of_real)}
 
 
 def _kid(sets: Sets) -> Values:
@@ -173,38 +198,152 @@ def _ms_ssim(sets: Sets) -> Values:
     rng = np.random.default_rng(0)
     chosen = rng.permutation(len(sets.fake))[: min(2 * PAIRS, len(sets.fake) // 2 * 2)]
     x, y = (sets.fake[part] / 255 for part in np.split(chosen, 2))
-    return {"ms_ssim_of_samples": float(ms_ssim(x, y).mean())}
+    scales = max(1, scales_of(*sets.fake.shape[1:3]))
+    return {"ms_ssim_of_samples": float(ms_ssim(x, y, scales=scales).mean()), "ms_ssim_scales": scales}
+
+
+def _path_length(sets: Sets) -> Values:
+    if sets.features.traced is None:
+        raise UsageError(f"Path length needs features of images with decimals, and {sets.features.name!r} have none.")
+    found = path_length(sets.known_decoder, sets.features.traced, settings=sets.path)
+    return {"path_length": found.value, "path_length_standard_error": found.standard_error}
+
+
+def _triangles(sets: Sets) -> Values:
+    found = manifold_scores(sets.fake, sets.real, sets.known_decoder)
+    return {f"triangle_{name}": value for name, value in found._asdict().items()}
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A function of the sets, and what is said of it."""
+    """A function of the sets, and what is said of it.
+
+    Attributes:
+        of: of the sets; gives one value or several.
+        description: for the protocol.
+        best: which of the values a training can be judged by, and its better end; None where none is fit.
+        needs_classes: whether the features have to tell classes.
+        least: of the number of features, the examples that each of the two sets has to have.
+        reason: why so many.
+        warning: what is to be known of every value.
+        of_all: whether it suits every model and every size, so that "all" takes it.
+    """
 
     of: Callable[[Sets], Values]
     description: str
+    best: tuple[str, Literal["min", "max"]] | None = None
+    needs_classes: bool = False
+    least: Callable[[int], int] = lambda units: 2
+    reason: str = "any spread"
+    warning: str = ""
+    of_all: bool = True
 
+
+COVARIANCE = "a covariance of {units:,} features that is of full rank"
 
 MEASURES: Mapping[str, Measure] = {
-    "fid": Measure(_fid, "Frechet distance between Gaussians fitted to the features (Heusel et al. 2017)"),
-    "fid_infinity": Measure(_fid_infinity, "the same, extrapolated to infinitely many samples (Chong, Forsyth 2020)"),
-    "kid": Measure(_kid, "unbiased squared MMD of the cubic kernel, 100 subsets of 1,000 (Binkowski et al. 2018)"),
-    "is": Measure(_is, "inception score with this classifier, 10 parts (Salimans et al. 2016)"),
+    "fid": Measure(
+        _fid,
+        "Frechet distance between Gaussians fitted to the features (Heusel et al. 2017)",
+        ("fid", "min"),
+        least=lambda units: units + 1,
+        reason=COVARIANCE,
+    ),
+    "fid_infinity": Measure(
+        _fid_infinity,
+        "the same, extrapolated to infinitely many samples (Chong, Forsyth 2020)",
+        ("fid_infinity", "min"),
+        least=lambda units: 2 * (units + 1),
+        reason=f"an extrapolation from half of them, with {COVARIANCE}",
+    ),
+    "kid": Measure(
+        _kid, "unbiased squared MMD of the cubic kernel, 100 subsets of 1,000 (Binkowski et al. 2018)", ("kid", "min")
+    ),
+    "is": Measure(
+        _is,
+        "inception score with this classifier, 10 parts (Salimans et al. 2016)",
+        ("inception_score", "max"),
+        needs_classes=True,
+        least=lambda units: 10,
+        reason="ten parts",
+    ),
     "prdc": Measure(
         _prdc,
         "improved precision and recall, k = 3 (Kynkaanniemi et al. 2019); density and coverage, k = 5 (Naeem et al. "
         "2020)",
+        least=lambda units: 6,
+        reason="five neighbours",
     ),
-    "prd": Measure(_prd, "F_8 and F_1/8 of the curve over 20 clusters, 10 clusterings (Sajjadi et al. 2018)"),
-    "modes": Measure(_modes, "classes of the samples by this classifier; KL(samples || data) in nats"),
+    "prd": Measure(
+        _prd,
+        "F_8 and F_1/8 of the curve over 20 clusters, 10 clusterings (Sajjadi et al. 2018)",
+        least=lambda units: 20,
+        reason="20 clusters",
+    ),
+    "modes": Measure(
+        _modes, "classes of the samples by this classifier; KL(samples || data) in nats", needs_classes=True
+    ),
     "memorisation": Measure(_memorisation, "median distance to the nearest training image"),
     "birthday": Measure(
         _birthday,
         "share of 20 batches with a pair nearer than the 0.1 % quantile of the distances between data (Arora et al. "
         "2018)",
+        least=lambda units: 200,
+        reason="batches of 100",
+        warning=BIRTHDAY_WARNING,
     ),
-    "parzen": Measure(_parzen, f"Parzen window on pixels in [0, 1], bandwidth from half of the data. {WARNING}"),
-    "ms_ssim": Measure(_ms_ssim, "MS-SSIM of random pairs of samples; less is more diverse (Odena et al. 2017)"),
+    "parzen": Measure(
+        _parzen,
+        "Parzen window on pixels in [0, 1], bandwidth from half of the data",
+        least=lambda units: 4,
+        reason="two halves with a spread",
+        warning=PARZEN_WARNING,
+    ),
+    "ms_ssim": Measure(
+        _ms_ssim,
+        "MS-SSIM of random pairs of samples, on five scales or as many as the size allows; less is more diverse (Odena "
+        "et al. 2017)",
+        of_all=False,
+    ),
+    "ppl": Measure(_path_length, "perceptual path length in these features (Karras et al. 2019)", of_all=False),
+    "triangles": Measure(
+        _triangles,
+        f"precision, recall and F1 on the manifold of triangles, threshold {THRESHOLD} (Lucic et al. 2018)",
+        of_all=False,
+    ),
 }
+
+
+def check(names: Sequence[str], features: Features, numbers: Mapping[str, int], units: int) -> None:
+    """Whether these measures can be taken.
+
+    Args:
+        names: of `MEASURES`.
+        features: in which images are seen.
+        numbers: examples of each set, by what they are: {"samples": 10000, "test images": 10000}.
+        units: how many features there are.
+
+    Raises:
+        UsageError: an unknown name, features that tell no classes, or too few examples.
+    """
+    for name in check_names(names):
+        found = MEASURES[name]
+        if found.needs_classes and not features.tells_classes:
+            raise UsageError(
+                f"{name} needs a classifier, and the features {features.name!r} tell no classes; give one with "
+                "--features."
+            )
+        for what, num in numbers.items():
+            if num < found.least(units):
+                raise UsageError(
+                    f"{name} needs {found.least(units):,} or more {what} for {found.reason.format(units=units)}; there "
+                    f"are {num:,}."
+                )
+
+
+def best_of(names: Sequence[str]) -> tuple[str, Literal["min", "max"]] | None:
+    """The value of the first measure that a training can be judged by, and its better end; None where none is fit."""
+    return next((MEASURES[name].best for name in check_names(names) if MEASURES[name].best), None)
 
 
 def check_names(names: Sequence[str]) -> Sequence[str]:
@@ -233,10 +372,13 @@ def measure(sets: Sets, names: Sequence[str], protocol: Mapping[str, Any]) -> di
     Raises:
         UsageError: an unknown name, or sets that do not suit a measure.
     """
-    check_names(names)
     if sets.real.shape[1:] != sets.fake.shape[1:]:
         shapes = ("x".join(map(str, images.shape[1:])) for images in (sets.real, sets.fake))
         raise UsageError("The images are of two sizes, {} and {}; make them one first.".format(*shapes))
+    check_names(names)
+    # One image tells how many features there are, whatever the measures will look at.
+    units = sets.features.of(sets.real[:1]).shape[1]
+    check(names, sets.features, {"samples": len(sets.fake), "images of data": len(sets.real)}, units)
     common = {
         "features": sets.features.name,
         "features_description": sets.features.description,
@@ -249,8 +391,13 @@ def measure(sets: Sets, names: Sequence[str], protocol: Mapping[str, Any]) -> di
     for name in names:
         try:
             values = MEASURES[name].of(sets)
+        except UsageError:
+            raise
         except ValueError as error:
             raise UsageError(f"{name}: {error}") from error
-        said = {"measure": MEASURES[name].description, **common}
+        warning = MEASURES[name].warning
+        said = {"measure": MEASURES[name].description, **({"warning": warning} if warning else {}), **common}
+        if name == "ppl":
+            said["path"] = dataclasses.asdict(sets.path)
         found |= {key: {"value": float(value), "protocol": said} for key, value in values.items()}
     return found

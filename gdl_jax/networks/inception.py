@@ -21,7 +21,7 @@ from jaxtyping import Array, Float
 from gdl_jax.errors import UsageError
 from gdl_jax.layers.convolution import Conv, Padding
 from gdl_jax.layers.normalisation import BatchNorm
-from gdl_jax.networks.weights import Weights, read_weights
+from gdl_jax.networks.weights import Weights
 
 SIZE = 299
 """Side of the images."""
@@ -228,19 +228,19 @@ class InceptionV3(nn.Module):
         return Outputs(features, nn.Dense(LOGITS, name="fc")(features))
 
 
-def load_inception(path: Path) -> tuple[dict[str, Any], str]:
-    """The variables of `InceptionV3` from a file with the names of torchvision, and the SHA-256 of the file.
+def is_inception(weights: Weights) -> bool:
+    """Whether a file has the names of such a network, of torchvision."""
+    return "Conv2d_1a_3x3.conv.weight" in weights.arrays
+
+
+def from_torch(path: Path, weights: Weights) -> dict[str, Any]:
+    """The variables of `InceptionV3` from a file with the names of torchvision.
 
     Such a file is pytorch-fid's `pt_inception-2015-12-05-6726825d.pth`.
 
     Raises:
-        UsageError: see `read_weights`; an array is missing or has another shape.
+        UsageError: an array is missing or has another shape.
     """
-    return from_torch(path, read_weights(path))
-
-
-def from_torch(path: Path, weights: Weights) -> tuple[dict[str, Any], str]:
-    """See `load_inception`."""
     wanted = jax.eval_shape(InceptionV3().init, jax.random.key(0), jnp.zeros((1, SIZE, SIZE, 3)))
 
     def find(where: tuple[Any, ...], leaf: jax.ShapeDtypeStruct) -> np.ndarray:
@@ -260,4 +260,4 @@ def from_torch(path: Path, weights: Weights) -> tuple[dict[str, Any], str]:
             )
         return array
 
-    return jax.tree_util.tree_map_with_path(find, wanted), weights.sha256
+    return jax.tree_util.tree_map_with_path(find, wanted)

@@ -12,8 +12,9 @@ import pickle
 import struct
 import zipfile
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any, NamedTuple
 
 import numpy as np
@@ -42,10 +43,17 @@ DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, IndexError, Attri
 
 
 class Weights(NamedTuple):
-    """The arrays of a file by their names, and the SHA-256 of the file in hexadecimal digits."""
+    """Of a file.
+
+    Attributes:
+        arrays: by their names.
+        sha256: of the file, in hexadecimal digits.
+        metadata: the texts that a `.safetensors` has beside its arrays.
+    """
 
     arrays: Arrays
     sha256: str
+    metadata: Mapping[str, str] = MappingProxyType({})
 
 
 def read_weights(path: Path) -> Weights:
@@ -54,18 +62,17 @@ def read_weights(path: Path) -> Weights:
     Raises:
         UsageError: there is no such file, it is of another kind or damaged, or it holds more than arrays.
     """
-    readers = {".safetensors": _read_safetensors, ".npz": _read_npz, ".h5": _read_h5, ".hdf5": _read_h5}
-    readers |= {".pth": _read_torch, ".pt": _read_torch}
     if not path.is_file():
         raise UsageError(f"There is no weight file {path}.")
-    if path.suffix not in readers:
-        raise UsageError(f"{path} is no weight file that can be read; it has to end in {', '.join(sorted(readers))}.")
+    if path.suffix not in READERS:
+        raise UsageError(f"{path} is no weight file that can be read; it has to end in {', '.join(READERS)}.")
     try:
-        arrays = readers[path.suffix](path)
+        arrays = READERS[path.suffix](path)
+        metadata = _safetensors_metadata(path) if path.suffix == ".safetensors" else {}
     except (*DAMAGED, pickle.UnpicklingError, zipfile.BadZipFile) as error:
         raise UsageError(f"{path} holds no arrays that can be read ({error}).") from error
     with path.open("rb") as file:
-        return Weights(arrays, hashlib.file_digest(file, "sha256").hexdigest())
+        return Weights(arrays, hashlib.file_digest(file, "sha256").hexdigest(), metadata)
 
 
 def _read_safetensors(path: Path) -> Arrays:
@@ -78,7 +85,17 @@ def _read_safetensors(path: Path) -> Arrays:
         raise ValueError(error) from error
 
 
+def _safetensors_metadata(path: Path) -> Mapping[str, str]:
+    from safetensors import safe_open
+
+    with safe_open(path, "numpy") as file:
+        return file.metadata() or {}
+
+
 def _read_npz(path: Path) -> Arrays:
+    if not zipfile.is_zipfile(path):
+        # NumPy would try to unpickle it, and advise to let it.
+        raise ValueError("it is no zip of arrays")
     with path.open("rb") as opened, np.load(opened) as file:
         return {name: file[name] for name in file.files}
 
@@ -177,3 +194,14 @@ def _tensor(storage: np.ndarray, offset: int, size: tuple[int, ...], strides: tu
         raise ValueError("a tensor reaches beyond its storage")
     steps = tuple(s * storage.itemsize for s in strides)
     return np.lib.stride_tricks.as_strided(storage[offset:], size, steps, writeable=False)
+
+
+READERS: Mapping[str, Callable[[Path], Arrays]] = {
+    ".h5": _read_h5,
+    ".hdf5": _read_h5,
+    ".npz": _read_npz,
+    ".pt": _read_torch,
+    ".pth": _read_torch,
+    ".safetensors": _read_safetensors,
+}
+"""By the end of the file's name."""

@@ -1,14 +1,49 @@
-"""What a step has to say about devices."""
+"""One mesh, one axis: where arrays lie, and what a step has to say about it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import jax
+import numpy as np
 from jax import Array
+from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
-from jaxtyping import Shaped
+from jaxtyping import PyTree, Shaped
 
 AXIS = "data"
 """The mesh axis along which batches are split."""
+
+
+def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """A mesh over all devices of all processes, or over those given.
+
+    The axis is Auto: jax's default, Explicit, refuses to gather from and to concatenate differently sharded arrays.
+    """
+    devices = jax.devices() if devices is None else list(devices)
+    return jax.make_mesh((len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices)
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """Every device holds everything."""
+    return NamedSharding(mesh, P())
+
+
+def split_along(mesh: Mesh, axis: int) -> NamedSharding:
+    """The given axis of every array is split over the devices."""
+    return NamedSharding(mesh, P(*[None] * axis, AXIS))
+
+
+def put(tree: PyTree[np.ndarray], sharding: NamedSharding) -> PyTree[jax.Array]:
+    """Places host arrays as global ones; of an axis that is split, each process holds its own rows only."""
+    return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, x), tree)
+
+
+def local_rows(batch_size: int, mesh: Mesh) -> slice:
+    """The rows of a batch that this process feeds."""
+    slices = split_along(mesh, 0).addressable_devices_indices_map((batch_size,)).values()
+    bounds = [rows.indices(batch_size) for (rows,) in slices]
+    return slice(min(start for start, _, _ in bounds), max(stop for _, stop, _ in bounds))
 
 
 def split_batch(x: Shaped[Array, "batch ..."]) -> Shaped[Array, "batch ..."]:

@@ -33,6 +33,15 @@ def export(path: Path, state: TrainState, config: dict[str, Any]) -> int:
     return len(arrays)
 
 
+def is_export(path: Path) -> bool:
+    """Whether a file is an export, and not an .npz of something else."""
+    try:
+        with path.open("rb") as opened, np.load(opened) as file:
+            return "config" in file.files
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile):
+        return False
+
+
 def load_export(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """The variables of each network, as `network.apply` takes them, and the config of the run.
 

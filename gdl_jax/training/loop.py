@@ -25,8 +25,10 @@ from gdl_jax.training.observer import Observer
 from gdl_jax.training.profiler import Tracer
 from gdl_jax.training.program import Carry, abstract_carry, compile_call, empty_meter, init_state
 from gdl_jax.training.progress import Progress, Window, check_faults
+from gdl_jax.training.sample_metrics import SampleMetrics
 from gdl_jax.training.settings import RunSettings
 from gdl_jax.training.sharding import (
+    any_process,
     check_divisible,
     local_rows,
     make_mesh,
@@ -48,7 +50,9 @@ class Job:
     settings: RunSettings
     workdir: Path
     monitor: tuple[str, Literal["min", "max"]] | None = None
-    """The measure whose best value marks the best checkpoint."""
+    """The measure whose best value marks the best checkpoint, where `metrics` have none."""
+    metrics: SampleMetrics | None = None
+    """What the settings `eval` ask for."""
     profile: bool = False
     """Write a trace of some calls to workdir/profile."""
 
@@ -98,8 +102,10 @@ def train(job: Job, interrupt: Interrupt) -> Progress:
         tracer = stack.enter_context(closing(Tracer(traces)))
 
         def due(every: int) -> bool:
-            """Whether a multiple of `every` lies within the last call, or the run has ended."""
+            """Whether a multiple of `every` lies within the last call, or the run has ended; 0 is never due."""
             step = progress.step
+            if not every:
+                return False
             return step // every > (step - settings.steps_per_call) // every or step >= settings.steps
 
         def log() -> None:
@@ -130,20 +136,25 @@ def train(job: Job, interrupt: Interrupt) -> Progress:
                 window.end, window.meter = progress.step, carry.meter
                 ended, window = window, Window(progress.step, window.clock)
                 carry = carry.replace(meter=empty_meter(carry, mesh))
-            if due(settings.evaluate_every) or due(settings.sample_every) or due(settings.checkpoint_every):
+            intervals = settings.evaluate_every, settings.eval.every, settings.sample_every, settings.checkpoint_every
+            if any(map(due, intervals)):
                 log()
                 with progress.timed("train"):
                     jax.block_until_ready(carry)
                 if settings.on_nonfinite == "stop":
                     check_faults(carry.meter, model, carry.state, (window.start + 1, progress.step), saved)
+            found: dict[str, float] = {}
             if due(settings.evaluate_every):
                 with progress.timed("evaluate"):
-                    progress.evaluation, progress.evaluated = observer.evaluate(carry.state), progress.step
+                    found = observer.evaluate(carry.state)
+            measured = _measure(job, carry, progress, reporter) if due(settings.eval.every) else {}
+            if found or measured:
+                progress.evaluation, progress.evaluated = found | measured, progress.step
                 reporter.evaluation(progress.step, progress.evaluation)
             if due(settings.sample_every):
                 with progress.timed("sample"):
                     reporter.pictures(progress.step, observer.pictures(carry.state))
-            if due(settings.checkpoint_every):
+            if due(settings.checkpoint_every) or measured:
                 _save(checkpoints, carry, progress, job)
                 saved = progress.step
             checkpoints.poll()
@@ -159,11 +170,32 @@ def train(job: Job, interrupt: Interrupt) -> Progress:
     return progress
 
 
+def _measure(job: Job, carry: Carry, progress: Progress, reporter: Reporter) -> dict[str, float]:
+    """The metrics of samples, unless they have had their time; the log says what they took."""
+    limit, before = job.settings.eval.seconds, progress.seconds.get("metrics", 0.0)
+    said = f"of the {limit:g} s of --eval.seconds"
+    # The clocks of the processes differ, and all have to do the same.
+    if any_process(before >= limit):
+        reporter.console.say(f"step {progress.step}: no metrics, for {before:.1f} {said} are spent")
+        return {}
+    with progress.timed("metrics"):
+        found = job.metrics.values(carry.state)
+    spent = progress.seconds["metrics"]
+    reporter.console.say(f"step {progress.step}: metrics took {spent - before:.1f} s, {spent:.1f} {said} are spent")
+    return found
+
+
+def _best_by(job: Job) -> tuple[str, Literal["min", "max"]] | None:
+    """The measure whose best value marks the best checkpoint."""
+    return (job.metrics.best if job.metrics else None) or job.monitor
+
+
 def _open_checkpoints(job: Job) -> Checkpoints:
+    best = _best_by(job)
     return Checkpoints(
         job.workdir / "checkpoints",
         keep=job.settings.keep_checkpoints,
-        higher_is_better=job.monitor is not None and job.monitor[1] == "max",
+        higher_is_better=best is not None and best[1] == "max",
     )
 
 
@@ -192,8 +224,9 @@ def _open_reporter(job: Job, progress: Progress) -> Reporter:
 
 
 def _save(checkpoints: Checkpoints, carry: Carry, progress: Progress, job: Job) -> None:
-    is_scored = job.monitor is not None and progress.evaluated == progress.step
-    score = progress.evaluation.get(job.monitor[0]) if is_scored else None
+    best = _best_by(job)
+    is_scored = best is not None and progress.evaluated == progress.step
+    score = progress.evaluation.get(best[0]) if is_scored else None
     with progress.timed("checkpoint"):
         checkpoints.save(progress.step, carry, progress.notes(), score)
 

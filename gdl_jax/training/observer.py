@@ -25,12 +25,11 @@ from gdl_jax.steps.phases import Batch
 from gdl_jax.steps.random import stream_key
 from gdl_jax.steps.state import TrainState
 from gdl_jax.training.program import Reconstructor, Sampler, make_reconstructor, make_sampler, prepare
+from gdl_jax.training.sample_metrics import MAX_IMAGES, spread
 from gdl_jax.training.settings import RunSettings
 from gdl_jax.training.sharding import local_rows, put, replicated, split_along
 
 RECONSTRUCTIONS = 10
-MAX_IMAGES = 10_000
-"""Images of each side in a Frechet distance, at the most."""
 
 
 def padded_batches(
@@ -83,7 +82,7 @@ def evaluate_samples(
     num = min(len(test), MAX_IMAGES)
     wanted = test.take(np.arange(num))["image"]
     drawn = sample(state, stream_key(seed, "evaluate samples"), num)
-    known = train.take(np.linspace(0, len(train) - 1, min(num, len(train))).astype(int))["image"]
+    known = train.take(spread(train, min(num, len(train))))["image"]
     found = {}
     for each in features:
         of_test = moments(each.of(wanted))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -148,19 +148,23 @@ Sampler = Callable[[TrainState, Array, int], Images]
 Reconstructor = Callable[[TrainState, Images], Images]
 
 
-def make_sampler(model: Samples, mesh: Mesh) -> Sampler:
-    """A function (state, key, num) -> uint8 images; on several processes all have to call it, and all get them."""
+def draw_parts(model: Samples, mesh: Mesh) -> Callable[[TrainState, Array, int], Iterator[Images]]:
+    """A function (state, key, num) -> uint8 images, part by part; on several processes all have to call it."""
     draw = jax.jit(model.sample, static_argnames="num", out_shardings=replicated(mesh))
 
-    def sample(state: TrainState, key: Array, num: int) -> Images:
-        parts = []
+    def parts(state: TrainState, key: Array, num: int) -> Iterator[Images]:
         for number, start in enumerate(range(0, num, SAMPLES_PER_CALL)):
             size = min(num, SAMPLES_PER_CALL)
             images = draw(state, jax.random.fold_in(key, number), num=size)
-            parts.append(to_uint8(np.asarray(images), model.image_range)[: num - start])
-        return np.concatenate(parts)
+            yield to_uint8(np.asarray(images), model.image_range)[: num - start]
 
-    return sample
+    return parts
+
+
+def make_sampler(model: Samples, mesh: Mesh) -> Sampler:
+    """A function (state, key, num) -> uint8 images; on several processes all have to call it, and all get them."""
+    parts = draw_parts(model, mesh)
+    return lambda state, key, num: np.concatenate(list(parts(state, key, num)))
 
 
 def make_reconstructor(model: Reconstructs, mesh: Mesh) -> Reconstructor:

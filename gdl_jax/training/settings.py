@@ -2,11 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from gdl_jax.data.source import DataSettings
 from gdl_jax.errors import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalSettings:
+    """Metrics of samples while training: those of the verb `evaluate`, taken as it takes them."""
+
+    every: int = 0
+    """Steps between two of them; 0: none. A checkpoint is saved with each, and the first metric that has a better end
+    chooses the best one."""
+    metrics: str = "fid"
+    """Which, with commas between; see `evaluate --help`."""
+    features: str = "default"
+    """In which features: a name or a weight file, as `evaluate --features` takes them; default: those of the classifier
+    that comes with this library for the data, else pixels."""
+    num: int | None = None
+    """Samples (default: as many as test images, 10,000 at the most)."""
+    seconds: float = 600.0
+    """Wall time that they may take in the whole run: none begins once so much is spent."""
+
+    def __post_init__(self):
+        if self.every < 0:
+            raise UsageError(f"--eval.every is {self.every}; it has to be 0 or more.")
+        if self.num is not None and self.num < 2:
+            raise UsageError(f"--eval.num is {self.num}; it has to be 2 or more.")
+        if not self.seconds > 0:
+            raise UsageError(f"--eval.seconds is {self.seconds}; it has to be above 0.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +54,7 @@ class RunSettings:
     """Steps between two grids of samples."""
     evaluate_every: int = 1000
     """Steps between two evaluations on the test set."""
+    eval: EvalSettings = field(default_factory=EvalSettings)
     checkpoint_every: int = 500
     """Steps between two checkpoints."""
     keep_checkpoints: int = 2
@@ -78,6 +105,7 @@ MAY_CHANGE = frozenset(
         "log_every",
         "sample_every",
         "evaluate_every",
+        "eval.seconds",
         "checkpoint_every",
         "keep_checkpoints",
         "num_samples",

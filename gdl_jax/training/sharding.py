@@ -7,37 +7,31 @@ batch, and the numbers do not depend on the number of devices.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import AxisType, Mesh, NamedSharding
-from jax.sharding import PartitionSpec as P
-from jaxtyping import PyTree
+from jax.sharding import Mesh
 
 from gdl_jax.errors import UsageError
-from gdl_jax.steps.devices import AXIS
 
+# Where arrays lie is known to metrics too, which stand below training; the loop finds all of it here.
+from gdl_jax.steps.devices import local_rows, make_mesh, put, replicated, split_along
 
-def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """A mesh over all devices of all processes, or over those given.
-
-    The axis is Auto: jax's default, Explicit, refuses to gather from and to concatenate differently sharded arrays.
-    """
-    devices = jax.devices() if devices is None else list(devices)
-    return jax.make_mesh((len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices)
-
-
-def replicated(mesh: Mesh) -> NamedSharding:
-    """Every device holds everything."""
-    return NamedSharding(mesh, P())
-
-
-def split_along(mesh: Mesh, axis: int) -> NamedSharding:
-    """The given axis of every array is split over the devices."""
-    return NamedSharding(mesh, P(*[None] * axis, AXIS))
+__all__ = [
+    "Hosts",
+    "any_process",
+    "barrier",
+    "check_divisible",
+    "connect",
+    "greatest",
+    "local_rows",
+    "make_mesh",
+    "put",
+    "replicated",
+    "split_along",
+]
 
 
 def check_divisible(batch_size: int, mesh: Mesh) -> None:
@@ -48,18 +42,6 @@ def check_divisible(batch_size: int, mesh: Mesh) -> None:
         raise UsageError(
             f"A batch of {batch_size} cannot be split evenly over {mesh.size} devices; set --batch-size to {near}."
         )
-
-
-def put(tree: PyTree[np.ndarray], sharding: NamedSharding) -> PyTree[jax.Array]:
-    """Places host arrays as global ones; of an axis that is split, each process holds its own rows only."""
-    return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, x), tree)
-
-
-def local_rows(batch_size: int, mesh: Mesh) -> slice:
-    """The rows of a batch that this process feeds."""
-    slices = split_along(mesh, 0).addressable_devices_indices_map((batch_size,)).values()
-    bounds = [rows.indices(batch_size) for (rows,) in slices]
-    return slice(min(start for start, _, _ in bounds), max(stop for _, stop, _ in bounds))
 
 
 @dataclass(frozen=True, kw_only=True)

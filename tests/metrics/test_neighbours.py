@@ -27,6 +27,11 @@ def test_against_scikit_learn(sets):
     found = nearest(real, real, 3, same=True)
     np.testing.assert_array_equal(found.indices, at)
     np.testing.assert_allclose(found.distances, wanted, rtol=1e-6)
+    search = NearestNeighbors(n_neighbors=2, algorithm="brute", metric="manhattan").fit(real.astype(np.float64))
+    wanted, at = search.kneighbors(fake[:5])
+    found = nearest(fake[:5], real, 2, metric="manhattan")
+    np.testing.assert_array_equal(found.indices, at)
+    np.testing.assert_allclose(found.distances, wanted, rtol=1e-6)
 
 
 def test_copies_are_found_at_distance_zero_far_from_the_origin(sets):
@@ -66,3 +71,5 @@ def test_same_and_apart(sets):
 def test_too_few(sets):
     with pytest.raises(ValueError, match="5 neighbours of every example need 6 references; there are 4"):
         precision_recall(sets[0][:4], sets[1])
+    with pytest.raises(ValueError, match="no example"):
+        nearest(sets[0][:0], sets[1], 1)

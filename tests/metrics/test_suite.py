@@ -1,20 +1,24 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+import tracemalloc
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
 from gdl_jax.errors import UsageError
-from gdl_jax.metrics import compare
-from gdl_jax.metrics.features import PIXELS, Features, network_features
+from gdl_jax.metrics import compare, neighbours, spill
+from gdl_jax.metrics.features import PIXELS, Features, Seen, network_features
 from gdl_jax.metrics.frechet import frechet_distance, moments
+from gdl_jax.metrics.spill import spilled
 from gdl_jax.metrics.suite import MEASURES, Sets, measure
-from gdl_jax.pictures.grid import save_png
 
 
 def noise(num, mean, size=8, seed=0):
@@ -22,22 +26,25 @@ def noise(num, mean, size=8, seed=0):
     return np.clip(rng.normal(mean, 30, (num, size, size, 1)), 0, 255).astype(np.uint8)
 
 
+def save(path, image):
+    Image.fromarray(image[..., 0]).save(path)
+
+
 @pytest.fixture(scope="module")
 def classifier():
-    def logits(images):
+    def network(variables, images):
         mean = images.mean((1, 2, 3))
-        return jax.nn.log_softmax(jnp.stack([mean, 1 - mean], 1) * 20)
+        return images.reshape(len(images), -1), jax.nn.log_softmax(jnp.stack([mean, 1 - mean], 1) * 20)
 
     return network_features(
-        "means", "means", lambda x: x.reshape(len(x), -1), shape=(8, 8, 1), image_range=(0.0, 1.0), sha256="ab",
-        log_probabilities=logits,
-    )  # fmt: skip
+        "means", "means", network, {}, shape=(8, 8, 1), image_range=(0.0, 1.0), sha256="ab", tells_classes=True
+    )
 
 
 def test_every_measure(classifier):
     real, fake, train = noise(500, 128), noise(600, 140, seed=1), noise(300, 128, seed=2)
     sets = Sets(real, fake, classifier, train, np.arange(500) % 2)
-    names = [name for name in MEASURES if name != "ms_ssim"]
+    names = [name for name, measure in MEASURES.items() if measure.of_all]
     found = measure(sets, names, {"split": "test"})
     values = {name: result["value"] for name, result in found.items()}
     assert all(np.isfinite(value) for value in values.values())
@@ -55,38 +62,92 @@ def test_every_measure(classifier):
 def test_ms_ssim_of_large_images():
     images = noise(6, 128, 176)
     assert 0 < measure(Sets(images, images, PIXELS), ["ms_ssim"], {})["ms_ssim_of_samples"]["value"] < 1
-    with pytest.raises(UsageError, match="ms_ssim: MS-SSIM takes images of 176 pixels a side or more"):
+    with pytest.raises(UsageError, match="ms_ssim: MS-SSIM on 1 scales takes images of 11 pixels a side or more"):
         measure(Sets(noise(6, 128), noise(6, 128), PIXELS), ["ms_ssim"], {})
 
 
 @pytest.mark.parametrize(
-    ("name", "match"),
+    ("name", "num", "match"),
     [
-        ("fidd", "There is no metric 'fidd'"),
-        ("is", "needs a classifier, and the features 'pixels' tell no classes"),
-        ("memorisation", "needs the training images"),
-        ("birthday", "needs 200 samples or more; there are 10"),
-        ("prdc", "prdc: 5 neighbours of every example need 6 references; there are 4"),
+        ("fidd", 70, "There is no metric 'fidd'"),
+        ("is", 70, "is needs a classifier, and the features 'pixels' tell no classes"),
+        ("memorisation", 70, "needs the training images"),
+        ("birthday", 70, "birthday needs 200 or more samples for batches of 100; there are 70"),
+        ("prdc", 5, "prdc needs 6 or more samples for five neighbours; there are 5"),
+        ("fid", 64, "fid needs 65 or more samples for a covariance of 64 features that is of full rank; there are 64"),
+        ("fid_infinity", 129, "fid_infinity needs 130 or more samples for an extrapolation .* 64 features .* are 129"),
     ],
 )
-def test_mistakes_in_one_sentence(name, match):
+def test_mistakes_in_one_sentence(name, num, match):
     with pytest.raises(UsageError, match=match):
-        measure(Sets(noise(4, 128), noise(10, 128), PIXELS), [name], {})
+        measure(Sets(noise(200, 128), noise(num, 128), PIXELS), [name], {})
+
+
+def test_too_few_images_of_data():
+    with pytest.raises(UsageError, match=r"fid needs 65 or more images of data for .*; there are 64"):
+        measure(Sets(noise(64, 128), noise(200, 128), PIXELS), ["fid"], {})
 
 
 def test_features_that_are_no_numbers():
-    broken = Features("broken", "", lambda images: np.full((len(images), 2), np.nan))
+    broken = Features("broken", "", lambda images: iter([Seen(np.full((len(images), 2), np.nan))]))
     with pytest.raises(UsageError, match="The features of 10 of 10 samples are not finite"):
         measure(Sets(noise(9, 128), noise(10, 128), broken), ["fid"], {})
+
+
+@pytest.fixture
+def peak():
+    """Bytes of NumPy's arrays that a function has at the most at one time; what lies in files does not count."""
+
+    def of(function):
+        tracemalloc.start()
+        function()
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    return of
+
+
+def test_memory_does_not_grow_with_the_number_of_images(peak, monkeypatch):
+    """Four times as many images: their features would be 1.6 MB more, and all distances of the larger sets 32 MB."""
+    monkeypatch.setattr(spill, "ROWS", 128)
+    monkeypatch.setattr(neighbours, "ROWS", 128)
+    monkeypatch.setattr(neighbours, "COLUMNS", 128)
+    weights = np.random.default_rng(0).normal(size=(64, 128)).astype(np.float32)
+
+    def network(variables, images):
+        return images.reshape(len(images), -1) @ variables, None
+
+    features = network_features("some", "", network, weights, shape=(8, 8, 1), image_range=(0.0, 1.0))
+
+    def of(num):
+        images = [spilled((noise(256, mean, seed=i),) for i in range(num // 256))[0] for mean in (128, 140)]
+        return lambda: measure(Sets(*images, features), ["fid", "fid_infinity", "prdc"], {})
+
+    peak(of(512))
+    few, many = peak(of(512)), peak(of(2048))
+    assert many < few + 5e5, (few, many)
+
+
+def test_order_and_the_last_part_do_not_matter(classifier):
+    """600 samples are two whole batches and a part; a sample beyond them would be seen."""
+    real, fake = noise(500, 128), noise(600, 140, seed=1)
+    names = ["fid", "prdc"]
+    found = measure(Sets(real, fake, classifier), names, {})
+    turned = measure(Sets(real[::-1], fake[::-1], classifier), names, {})
+    cut = measure(Sets(real, fake[:-1], classifier), names, {})
+    for name, result in found.items():
+        assert turned[name]["value"] == pytest.approx(result["value"], rel=1e-6)
+    assert cut["fid"]["value"] != pytest.approx(found["fid"]["value"], rel=1e-6)
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     root = tmp_path_factory.mktemp("folders")
-    for folder, seed in (("a", 0), ("b", 1)):
+    for folder, seed, num in (("a", 0, 80), ("b", 1, 70)):
         (root / folder).mkdir()
-        for i, image in enumerate(noise(40, 128, seed=seed)):
-            save_png(root / folder / f"{i}.png", image)
+        for i, image in enumerate(noise(num, 128, seed=seed)):
+            save(root / folder / f"{i}.png", image)
     return root
 
 
@@ -94,11 +155,40 @@ def test_two_folders(folders, capsys):
     compare.main([str(folders / "a"), str(folders / "b"), "--metrics", "fid,prdc", "--json"])
     found = json.loads(capsys.readouterr().out)
     assert set(found) == {"fid", "precision", "recall", "density", "coverage"}
-    assert found["fid"]["protocol"]["real"] == 40
+    assert found["fid"]["protocol"]["real"] == 80
+    assert found["fid"]["protocol"]["samples"] == 70
     compare.main([str(folders / "a"), str(folders / "a"), "--metrics", "fid"])
-    name, value = capsys.readouterr().out.split()
-    assert name == "fid"
+    name, features, value = capsys.readouterr().out.split()
+    assert (name, features) == ("fid", "[pixels]")
     assert abs(float(value)) < 1e-6
+
+
+def test_mistakes_of_folders(folders, tmp_path):
+    def says(real, fake, match, **options):
+        with pytest.raises(UsageError, match=match):
+            compare.compare(real, fake, **({"metrics": ["fid"], "features": "pixels"} | options))
+
+    a, b = folders / "a", Path(shutil.copytree(folders / "b", tmp_path / "b"))
+    says(a, tmp_path / "none", "There is no folder")
+    says(a, b, "There is no metric 'fif'", metrics=["fif"])
+    says(a, b, "There is no weight file", features="none.pth")
+    np.savez(tmp_path / "other.npz", a=np.zeros(3))
+    says(a, b, "holds the weights of no network whose features are known", features=str(tmp_path / "other.npz"))
+    few = Path(shutil.copytree(b, tmp_path / "few"))
+    for i in range(10):
+        (few / f"{i}.png").unlink()
+    says(a, few, "fid needs 65 or more samples for a covariance of 64 features that is of full rank; there are 60")
+    (b / "3.png").write_bytes((b / "3.png").read_bytes()[:60])
+    (b / "5.png").write_text("text")
+    says(a, b, r"2 of 70 images in .* cannot be read \(3\.png, 5\.png\); repair or remove them")
+    save(few / "0.png", noise(1, 128, 9)[0])
+    says(a, few, r"The images in .* differ in size \(8x8, 9x9\); make them one size first")
+    other = tmp_path / "other"
+    other.mkdir()
+    save(other / "0.png", noise(1, 128, 9)[0])
+    says(a, other, "The images are of two sizes, 8x8x1 and 9x9x1")
+    (tmp_path / "empty").mkdir()
+    says(a, tmp_path / "empty", "has no image")
 
 
 def test_exit_code_of_a_mistake(folders):

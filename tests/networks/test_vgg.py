@@ -1,6 +1,8 @@
-"""VGG-19 against its published table, and the files that its weights come in."""
+"""VGG against its published table, and the files that its weights come in."""
 
 from __future__ import annotations
+
+import hashlib
 
 import jax
 import jax.numpy as jnp
@@ -11,37 +13,46 @@ from jax import lax
 
 from gdl_jax.errors import UsageError
 from gdl_jax.networks.summary import count
-from gdl_jax.networks.vgg import CONVOLUTIONS, VGG19, load_vgg19, needed, prepare
+from gdl_jax.networks.vgg import BLOCKS, VGG, convolutions, is_vgg, load_vgg, needed, prepare
+from gdl_jax.networks.weights import read_weights
 
 KEY = jax.random.key(0)
-ALL = tuple(f"relu{number}" for number, _ in CONVOLUTIONS)
 
 
-def test_layers_and_counts_of_the_table():
-    """J18: 16 convolutions of 20,024,384 parameters; sizes for 224x224."""
+@pytest.mark.parametrize(
+    ("depth", "last", "kernels", "everything"),
+    [(16, "relu5_3", 14_714_688, 138_357_544), (19, "relu5_4", 20_024_384, 143_667_240)],
+)
+def test_layers_and_counts_of_the_table(depth, last, kernels, everything):
+    """J18: the convolutions of VGG-19 have 20,024,384 parameters; sizes for 224x224. The whole: as in torchvision."""
+    names = tuple(f"relu{number}" for number, _ in convolutions(depth))
     image = jax.ShapeDtypeStruct((1, 224, 224, 3), jnp.float32)
-    maps, variables = jax.eval_shape(VGG19(ALL).init_with_output, KEY, image)
-    assert count(variables["params"]) == 20_024_384
-    counts = [count(variables["params"][f"conv{number}"]) for number, _ in CONVOLUTIONS]
-    assert counts == [1792, 36_928, 73_856, 147_584, 295_168, *[590_080] * 3, 1_180_160, *[2_359_808] * 7]
-    sides = [224] * 2 + [112] * 2 + [56] * 4 + [28] * 4 + [14] * 4
-    channels = [64] * 2 + [128] * 2 + [256] * 4 + [512] * 8
-    assert [m.shape for m in maps] == [(1, side, side, c) for side, c in zip(sides, channels, strict=True)]
+    maps, variables = jax.eval_shape(VGG(depth, (*names, "logits")).init_with_output, KEY, image)
+    assert count(variables["params"]) == everything
+    assert count({name: leaves for name, leaves in variables["params"].items() if name[0] == "c"}) == kernels
+    shapes = [
+        (1, 224 // 2**block, 224 // 2**block, min(64 * 2**block, 512))
+        for block, number in enumerate(BLOCKS[depth])
+        for _ in range(number)
+    ]
+    assert [m.shape for m in maps] == [*shapes, (1, 1000)]
     image = jax.ShapeDtypeStruct((1, 400, 533, 3), jnp.float32)
-    maps = jax.eval_shape(lambda x: VGG19(("relu5_4",)).init_with_output(KEY, x)[0], image)
+    maps = jax.eval_shape(lambda x: VGG(depth, (last,)).init_with_output(KEY, x)[0], image)
     assert maps[0].shape == (1, 25, 33, 512)
 
 
 def test_nothing_is_computed_beyond_the_last_layer():
     """The first three of Hou et al. need the five convolutions up to conv3_1."""
-    variables = jax.eval_shape(VGG19().init, KEY, jax.ShapeDtypeStruct((1, 8, 8, 3), jnp.float32))
+    variables = jax.eval_shape(VGG().init, KEY, jax.ShapeDtypeStruct((1, 8, 8, 3), jnp.float32))
     assert set(variables["params"]) == {"conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1"}
 
 
-@pytest.mark.parametrize("layers", [(), ("relu9_1",), ("relu2_1", "relu1_1"), ("relu1_1", "relu1_1")])
+@pytest.mark.parametrize(
+    "layers", [(), ("relu9_1",), ("relu2_1", "relu1_1"), ("relu1_1", "relu1_1"), ("relu7", "relu5_3"), ("relu3_4",)]
+)
 def test_layers_that_there_are_not(layers):
-    with pytest.raises(ValueError, match="in this order"):
-        needed(layers)
+    with pytest.raises(UsageError, match="in this order"):
+        needed(layers, 16)
 
 
 def test_preparation_of_the_two_trainings():
@@ -53,62 +64,98 @@ def test_preparation_of_the_two_trainings():
     np.testing.assert_array_equal(prepare(grey, "keras"), prepare(jnp.full((2, 3, 3, 3), 0.25), "keras"))
 
 
-def torch_file(path, layers):
-    """A file as torchvision names it, of random weights, and the arrays."""
-    generator, arrays, channels_in = np.random.default_rng(0), {}, 3
-    # Indices of torchvision's `features`.
-    indices = [0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34]
-    for index, (_, channels) in zip(indices, needed(layers), strict=False):
-        deviation = np.sqrt(2 / (9 * channels_in))
-        arrays[f"features.{index}.weight"] = generator.normal(0, deviation, (channels, channels_in, 3, 3))
-        arrays[f"features.{index}.bias"] = generator.normal(0, 0.1, channels)
+def torch_vgg(depth, torch, *, units, classes):
+    """Built as torchvision builds it, for its names, with fewer units."""
+    layers, channels_in = [], 3
+    for number, channels in convolutions(depth):
+        if number.endswith("_1") and number != "1_1":
+            layers.append(torch.nn.MaxPool2d(2, 2))
+        layers += [torch.nn.Conv2d(channels_in, channels, 3, padding=1), torch.nn.ReLU()]
+        torch.nn.init.kaiming_normal_(layers[-2].weight, mode="fan_in", nonlinearity="relu")
         channels_in = channels
-    arrays = {name: array.astype(np.float32) for name, array in arrays.items()}
-    np.savez(path, **arrays)
-    return arrays
+    network = torch.nn.Module()
+    network.features = torch.nn.Sequential(*layers, torch.nn.MaxPool2d(2, 2))
+    network.classifier = torch.nn.Sequential(
+        torch.nn.Linear(512 * 7 * 7, units), torch.nn.ReLU(), torch.nn.Dropout(),
+        torch.nn.Linear(units, units), torch.nn.ReLU(), torch.nn.Dropout(),
+        torch.nn.Linear(units, classes),
+    )  # fmt: skip
+    return network.eval()
 
 
-def test_a_file_with_torchvisions_names_gives_torchs_maps(tmp_path):
-    """By `lax` in PyTorch's layout (batch, channels, height, width), (out, in, height, width)."""
-    layers = ("relu1_2", "relu2_1", "relu3_1")
-    arrays = torch_file(tmp_path / "vgg19.npz", layers)
-    weights, variables = load_vgg19(tmp_path / "vgg19.npz", layers)
-    assert weights == "torchvision"
-    images = jax.random.uniform(KEY, (2, 8, 8, 3))
-    found = VGG19(layers, weights).apply(variables, images)
-    x = prepare(images, weights).transpose(0, 3, 1, 2)
-    wanted = []
-    for name in (0, 2, "pool", 5, 7, "pool", 10):
-        if name == "pool":
-            x = lax.reduce_window(x, -jnp.inf, lax.max, (1, 1, 2, 2), (1, 1, 2, 2), "VALID")
-            continue
-        kernel, bias = arrays[f"features.{name}.weight"], arrays[f"features.{name}.bias"]
-        y = lax.conv_general_dilated(x, jnp.asarray(kernel), (1, 1), ((1, 1), (1, 1)))
-        x = nn.relu(y + bias.reshape(1, -1, 1, 1))
-        if name in (2, 5, 10):
-            wanted.append(x.transpose(0, 2, 3, 1))
-    for a, b in zip(found, wanted, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+@pytest.mark.parametrize(
+    ("depth", "size", "layers"),
+    [(16, 224, ("relu1_2", "relu5_3", "relu7", "logits")), (19, 32, ("relu1_2", "relu5_4"))],
+)
+def test_activations_are_those_of_pytorch(depth, size, layers, tmp_path):
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    theirs = torch_vgg(depth, torch, units=12, classes=5)
+    path = tmp_path / "vgg.pth"
+    torch.save(theirs.state_dict(), path)
+    images = np.random.default_rng(0).random((1, size, size, 3), np.float32)
+
+    network, variables, sha256 = load_vgg(path, layers)
+    assert (network.depth, network.origin) == (depth, "torchvision")
+    assert sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    found = dict(zip(layers, jax.jit(network.apply)(variables, images), strict=True))
+    with torch.no_grad():
+        x = torch.tensor(np.array(prepare(jnp.asarray(images), "torchvision")).transpose(0, 3, 1, 2))
+        maps = theirs.features[:-1](x)
+        wanted = {"relu1_2": theirs.features[:4](x), layers[1]: maps}
+        if "logits" in layers:
+            flat = theirs.features[-1](maps).flatten(1)
+            wanted |= {"relu7": theirs.classifier[:5](flat), "logits": theirs.classifier(flat)}
+    assert found.keys() == wanted.keys()
+    for layer, array in wanted.items():
+        array = array.numpy().transpose((0, 2, 3, 1) if array.ndim == 4 else (0, 1))
+        scale = np.abs(array).max()
+        np.testing.assert_allclose(found[layer] / scale, array / scale, atol=2e-5, err_msg=layer)
 
 
-def test_a_file_with_keras_names(tmp_path):
-    layers = ("relu1_1", "relu2_1")
-    kernels = {"block1_conv1": (3, 64), "block1_conv2": (64, 64), "block2_conv1": (64, 128)}
-    arrays = {}
-    for name, (channels_in, channels) in kernels.items():
-        arrays[f"{name}/kernel"] = np.full((3, 3, channels_in, channels), 0.01, np.float32)
-        arrays[f"{name}/bias"] = np.zeros(channels, np.float32)
-    np.savez(tmp_path / "vgg19.npz", **arrays)
-    weights, variables = load_vgg19(tmp_path / "vgg19.npz", layers)
-    assert weights == "keras"
-    np.testing.assert_array_equal(variables["params"]["conv2_1"]["kernel"], arrays["block2_conv1/kernel"])
+ARRAYS = {"kernel": np.random.default_rng(0).normal(size=(3, 3, 3, 64)).astype(np.float32), "bias": np.ones(64, "f4")}
+
+
+def keras_file(path, names):
+    """The first layer under such names."""
+    if path.suffix == ".h5":
+        h5py = pytest.importorskip("h5py")
+        with h5py.File(path, "w") as file:
+            for kind, name in names.items():
+                file[name] = ARRAYS[kind]
+    elif path.suffix == ".npz":
+        np.savez(path, **{name: ARRAYS[kind] for kind, name in names.items()})
+    else:
+        from safetensors.numpy import save_file
+
+        save_file({name: ARRAYS[kind] for kind, name in names.items()}, path)
+
+
+@pytest.mark.parametrize(
+    ("file", "kernel", "bias"),
+    [
+        ("a.h5", "block1_conv1/block1_conv1_W_1:0", "block1_conv1/block1_conv1_b_1:0"),
+        ("a.h5", "model_weights/block1_conv1/block1_conv1/kernel:0", "model_weights/block1_conv1/block1_conv1/bias:0"),
+        ("a.npz", "block1_conv1/kernel", "block1_conv1/bias"),
+        ("a.safetensors", "block1_conv1/kernel", "block1_conv1/bias"),
+    ],
+)
+def test_files_of_keras(file, kernel, bias, tmp_path):
+    path = tmp_path / file
+    keras_file(path, {"kernel": kernel, "bias": bias})
+    assert is_vgg(read_weights(path))
+    network, variables, sha256 = load_vgg(path, ("relu1_1",))
+    assert network.origin == "keras"
+    assert sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    for kind, array in ARRAYS.items():
+        np.testing.assert_array_equal(variables["params"]["conv1_1"][kind], array)
 
 
 def test_average_pooling():
     layers = ("relu1_2", "relu2_1")
     x = jax.random.uniform(KEY, (1, 4, 4, 3))
-    variables = VGG19(layers).init(KEY, x)
-    largest, average = (VGG19(layers, pooling=pooling).apply(variables, x) for pooling in ("max", "average"))
+    variables = VGG(19, layers).init(KEY, x)
+    largest, average = (VGG(19, layers, pooling=pooling).apply(variables, x) for pooling in ("max", "average"))
     np.testing.assert_array_equal(largest[0], average[0])
     kernel = variables["params"]["conv2_1"]["kernel"]
     pooled = average[0].reshape(1, 2, 2, 2, 2, 64).mean((2, 4))
@@ -120,14 +167,16 @@ def test_average_pooling():
 def test_files_that_will_not_do(tmp_path):
     path, layers = tmp_path / "vgg19.npz", ("relu1_1",)
     with pytest.raises(UsageError, match=r"There is no file .*vgg19.npz .*torchvision.models.vgg19"):
-        load_vgg19(path, layers)
+        load_vgg(path, layers)
     path.write_bytes(b"no zip")
-    with pytest.raises(UsageError, match="does not hold the weights of VGG-19"):
-        load_vgg19(path, layers)
+    with pytest.raises(UsageError, match="holds no arrays that can be read"):
+        load_vgg(path, layers)
     np.savez(path, other=np.zeros(3))
-    with pytest.raises(UsageError, match="block1_conv1/kernel"):
-        load_vgg19(path, layers)
-    arrays = torch_file(path, layers)
-    np.savez(path, **arrays | {"features.0.weight": np.zeros((32, 3, 3, 3), np.float32)})
-    with pytest.raises(UsageError, match=r"features.0.weight is \(32, 3, 3, 3\)"):
-        load_vgg19(path, layers)
+    with pytest.raises(UsageError, match=r"there is no features\.0\.weight as torchvision has it, and no block1_conv1"):
+        load_vgg(path, layers)
+    keras_file(path, {"kernel": "block1_conv1/kernel", "bias": "block1_conv1/bias"})
+    with pytest.raises(UsageError, match="VGG-16: there is no kernel of conv1_2; to make one"):
+        load_vgg(path, ("relu1_2",))
+    np.savez(path, **{"features.0.weight": np.zeros((32, 3, 3, 3)), "features.0.bias": np.zeros(32)})
+    with pytest.raises(UsageError, match=r"features\.0\.weight is \(3, 3, 3, 32\) as Flax has it, and not \(3,"):
+        load_vgg(path, layers)

@@ -1,0 +1,163 @@
+"""Small classifiers as feature networks: those that come with this library, and others in files of the same kind.
+
+A file is a `.safetensors` with the variables of a `CNN`, and in its metadata what the network is and whence it comes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+from jax import Array
+from jax.sharding import Mesh
+from jaxtyping import Float
+
+from gdl_jax.errors import UsageError
+from gdl_jax.files import write_atomically
+from gdl_jax.layers.normalisation import BatchNorm
+from gdl_jax.metrics.features import PIXELS, Features, network_features
+from gdl_jax.networks.cnn import CNN, Block
+from gdl_jax.networks.weights import Weights, read_weights
+
+FOLDER = Path(__file__).with_name("weights")
+SHIPPED: Mapping[str, Path] = {path.stem: path for path in sorted(FOLDER.glob("*.safetensors"))}
+"""Of each data set that has one; `python -m experiments.feature_classifiers` makes them."""
+
+KIND = "classifier of gdl_jax"
+
+
+def default_features(data: str, mesh: Mesh | None = None) -> Features:
+    """Those of the classifier that comes with this library for the data set of this name, else pixels."""
+    return shipped_features(data, mesh) if data in SHIPPED else PIXELS
+
+
+def shipped_features(data: str, mesh: Mesh | None = None) -> Features:
+    """See `default_features`."""
+    return classifier_features(SHIPPED[data], read_weights(SHIPPED[data]), mesh)
+
+
+def is_classifier(weights: Weights) -> bool:
+    """Whether a file is of this kind."""
+    return weights.metadata.get("kind") == KIND
+
+
+def stored(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """The variables as a file keeps them: kernels in float16, vectors in float32."""
+    return jax.tree.map(lambda x: np.asarray(x, np.float16 if np.ndim(x) > 1 else np.float32), dict(variables))
+
+
+def write_classifier(
+    path: Path,
+    network: CNN,
+    variables: Mapping[str, Any],
+    *,
+    shape: tuple[int, int, int],
+    image_range: tuple[float, float],
+    facts: Mapping[str, str],
+) -> None:
+    """Writes a network with batch norm, ReLU and zero padding.
+
+    Args:
+        path: of the file.
+        network: what it is.
+        variables: of it.
+        shape: of its images.
+        image_range: of its images.
+        facts: "data", "accuracy", and what else is to be known.
+
+    Raises:
+        ValueError: the network has another norm, activation or padding.
+    """
+    from safetensors.numpy import save
+
+    layers = {name: getattr(network, name) for name in ("num_classes", "hidden")}
+    layers["blocks"] = [dataclasses.asdict(block) for block in network.blocks]
+    described = json.dumps({"network": layers, "shape": shape, "image_range": image_range})
+    if _described(described)[0] != network.clone(hidden_dropout_rate=0.0):
+        raise ValueError(f"Such a file cannot tell of the network {network}.")
+    arrays = flatten_dict(stored(variables), sep="/")
+    content = save(arrays, metadata={"kind": KIND, "described": described, **facts})
+    write_atomically(path, lambda file: file.write(content))
+
+
+def _described(text: str) -> tuple[CNN, tuple[int, int, int], tuple[float, float]]:
+    found = json.loads(text)
+    layers = found["network"]
+    blocks = tuple(Block(**block) for block in layers["blocks"])
+    network = CNN(layers["num_classes"], blocks, hidden=tuple(layers["hidden"]), norm=BatchNorm)
+    return network, tuple(found["shape"]), tuple(found["image_range"])
+
+
+def classifier_features(path: Path, weights: Weights, mesh: Mesh | None = None) -> Features:
+    """What goes into the last layer of the classifier of a file.
+
+    Raises:
+        UsageError: the file is damaged.
+    """
+    try:
+        network, shape, image_range = _described(weights.metadata["described"])
+        data, accuracy = (weights.metadata[name] for name in ("data", "accuracy"))
+        wanted = jax.eval_shape(partial(network.init, train=False), jax.random.key(0), jnp.zeros((1, *shape)))
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{path} is damaged: its metadata describe no classifier ({error}).") from error
+    arrays = {name: array.astype(np.float32) for name, array in weights.arrays.items()}
+    expected = {name: leaf.shape for name, leaf in flatten_dict(wanted, sep="/").items()}
+    found = {name: array.shape for name, array in arrays.items()}
+    if found != expected:
+        wrong = sorted(set(found.items()) ^ set(expected.items()))[0][0]
+        raise UsageError(
+            f"{path} does not hold the classifier that it describes: {wrong} is {found.get(wrong, 'missing')} and not "
+            f"{expected.get(wrong, 'expected')}."
+        )
+    name = f"{data}_classifier_{weights.sha256[:8]}"
+    return cnn_features(
+        name,
+        f"inputs of the last layer of {name} (accuracy {accuracy}; the number is the beginning of the SHA-256 of "
+        f"{path.name})",
+        network,
+        unflatten_dict(arrays, sep="/"),
+        shape=shape,
+        image_range=image_range,
+        sha256=weights.sha256,
+        mesh=mesh,
+    )
+
+
+def cnn_features(
+    name: str,
+    description: str,
+    network: CNN,
+    variables: Mapping[str, Any],
+    *,
+    shape: tuple[int, int, int],
+    image_range: tuple[float, float],
+    sha256: str = "",
+    mesh: Mesh | None = None,
+) -> Features:
+    """What goes into the last layer of a classifier, and its classes; see `network_features`."""
+
+    def see(
+        variables: Mapping[str, Any], images: Float[Array, "num height width channels"]
+    ) -> tuple[Float[Array, "num units"], Float[Array, "num classes"]]:
+        features, logits = (network.apply(variables, images, train=False, penultimate=p) for p in (True, False))
+        return features, jax.nn.log_softmax(logits)
+
+    return network_features(
+        name,
+        description,
+        see,
+        variables,
+        shape=shape,
+        image_range=image_range,
+        sha256=sha256,
+        tells_classes=True,
+        mesh=mesh,
+    )

@@ -1,0 +1,108 @@
+"""Features by the name of a data set or of a weight file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jax
+from jax import Array
+from jax.sharding import Mesh
+
+from gdl_jax.errors import UsageError
+from gdl_jax.metrics.classifiers import SHIPPED, classifier_features, is_classifier, shipped_features
+from gdl_jax.metrics.features import PIXELS, Features, network_features
+from gdl_jax.networks.inception import SIZE, InceptionV3, from_torch, is_inception
+from gdl_jax.networks.vgg import SIZE as VGG_SIZE
+from gdl_jax.networks.vgg import convolutions, has_head, is_vgg, vgg_of
+from gdl_jax.networks.weights import Weights, read_weights
+
+BUILT_IN = (PIXELS.name, *SHIPPED)
+"""The names of features that come with this library: pixels, and the classifiers of data sets."""
+
+
+def open_features(name: str, mesh: Mesh | None = None) -> Features:
+    """Features that come with this library, or those of the network whose weights a file holds.
+
+    Args:
+        name: of `BUILT_IN`, or the path of a file with the weights of Inception v3, VGG-16, VGG-19, or a classifier of
+            this library; which it is, its arrays tell.
+        mesh: the devices; all of them by default.
+
+    Raises:
+        UsageError: see `read_weights`; the file is of another network, or damaged.
+    """
+    if name == PIXELS.name:
+        return PIXELS
+    if name in SHIPPED:
+        return shipped_features(name, mesh)
+    path = Path(name)
+    weights = read_weights(path)
+    for recognises, features in (
+        (is_classifier, classifier_features),
+        (is_inception, inception_features),
+        (is_vgg, vgg_features),
+    ):
+        if recognises(weights):
+            return features(path, weights, mesh)
+    raise UsageError(
+        f"{path} holds the weights of no network whose features are known here; these are Inception v3 (such as "
+        "pt_inception-2015-12-05-6726825d.pth), VGG-16 and VGG-19 (torchvision's or Keras'), and classifiers of this "
+        "library."
+    )
+
+
+def inception_features(path: Path, weights: Weights, mesh: Mesh | None = None) -> Features:
+    """Those of Inception v3.
+
+    Raises:
+        UsageError: see `from_torch`.
+    """
+    network = InceptionV3()
+
+    def see(variables: dict[str, Any], images: Array) -> tuple[Array, Array]:
+        found = network.apply(variables, images)
+        return found.features, jax.nn.log_softmax(found.logits)
+
+    return network_features(
+        f"inception_{weights.sha256[:8]}",
+        "2,048 means of the last maps of Inception v3 in the form of the Frechet Inception distance",
+        see,
+        from_torch(path, weights),
+        shape=(SIZE, SIZE, 3),
+        image_range=(-1.0, 1.0),
+        sha256=weights.sha256,
+        tells_classes=True,
+        mesh=mesh,
+    )
+
+
+def vgg_features(path: Path, weights: Weights, mesh: Mesh | None = None) -> Features:
+    """Those of VGG: the second fully connected layer, or where a file has none the means of the last maps.
+
+    The first are the features of improved precision and recall (Kynkaanniemi et al. 2019, section 3, with VGG-16).
+
+    Raises:
+        UsageError: see `load_vgg`.
+    """
+    whole = has_head(weights)
+    depth = vgg_of(path, weights, ("relu1_1",)).network.depth
+    layers = ("relu7", "logits") if whole else (f"relu{convolutions(depth)[-1][0]}",)
+    network, variables, sha256 = vgg_of(path, weights, layers)
+
+    def see(variables: dict[str, Any], images: Array) -> tuple[Array, Array | None]:
+        maps = network.apply(variables, images)
+        return (maps[0], jax.nn.log_softmax(maps[1])) if whole else (maps[0].mean((1, 2)), None)
+
+    what = f"{network.units:,} units of the second fully connected layer" if whole else "512 means of the last maps"
+    return network_features(
+        f"vgg{network.depth}_{sha256[:8]}",
+        f"{what} of VGG-{network.depth} ({network.origin}'s training)",
+        see,
+        variables,
+        shape=(VGG_SIZE, VGG_SIZE, 3),
+        image_range=(0.0, 1.0),
+        sha256=sha256,
+        tells_classes=whole,
+        mesh=mesh,
+    )
