@@ -20,6 +20,7 @@ from gdl_jax.metrics.compare import line
 from gdl_jax.metrics.feature_files import BUILT_IN
 from gdl_jax.metrics.feature_files import open_features as open_known_features
 from gdl_jax.metrics.features import PIXELS, Features, network_features
+from gdl_jax.metrics.path_length import PathSettings
 from gdl_jax.metrics.suite import MEASURES
 from gdl_jax.models.classifier import Classifier
 from gdl_jax.models.model import Samples
@@ -44,13 +45,15 @@ class Evaluate(OnCheckpoint):
     data set where there is one, else pixels."""
     metrics: str = ""
     """Take these instead: some of fid, fid_infinity, kid, is, prdc, prd, modes, memorisation, birthday, parzen,
-    ms_ssim, with commas between; "all" for all that the features allow."""
+    ms_ssim, ppl, triangles, with commas between; "all" for all that suit every model and the features."""
     num: int | None = None
     """Samples for the metrics (default: as many as test images, 10,000 at the most)."""
     images: Literal["samples", "train"] = "samples"
     """Whose metrics: of samples, or of as many training images, which is the best that samples could do."""
     seed: int = 0
     """Of the samples for the metrics."""
+    path: PathSettings = PathSettings()
+    """Of perceptual path length (ppl)."""
 
 
 def open_features(name: str | Path, mesh: Mesh | None = None) -> Features:
@@ -100,7 +103,9 @@ def evaluate(options: Evaluate) -> None:
         if options.json:
             print(json.dumps(found))
         else:
-            print("\n".join([title, *(line(name, result) for name, result in found.items())]))
+            warnings = dict.fromkeys(result["protocol"].get("warning", "") for result in found.values())
+            lines = [*(line(name, result) for name, result in found.items()), *filter(None, warnings)]
+            print("\n".join([title, *lines]))
         return
     seen = (PIXELS,) if features is PIXELS else (PIXELS, features)
     observer = Observer(run.model, train, test, run.experiment, mesh, seen)
@@ -131,6 +136,7 @@ def _metrics(
         names=_allowed(features) if options.metrics == "all" else options.metrics.split(","),
         num=options.num,
         seed=options.seed,
+        path=options.path,
     )
     said = {"run": run.saved["name"], "workdir": str(options.workdir), "step": run.step, "data": data.name}
     return metrics.results(state, images=options.images, protocol=said)

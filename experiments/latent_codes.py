@@ -12,12 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from experiments.verbs import OnCheckpoint, Opened, check_num, open_run
+from experiments.verbs import OnCheckpoint, Shelf, check_num, check_shelf, open_run
 from gdl_jax.data.source import Source, Split, load
 from gdl_jax.data.transforms import scale, to_uint8
 from gdl_jax.errors import UsageError
 from gdl_jax.models.model import Decodes, LatentModel, Reconstructs
-from gdl_jax.pictures.grid import save_png
 from gdl_jax.steps.random import stream_key
 from gdl_jax.steps.state import TrainState
 
@@ -48,20 +47,19 @@ class OnCodes(OnDecoder):
 
 
 @dataclass(frozen=True, eq=False)
-class Coder:
+class Coder(Shelf):
     """A run's model as functions of NumPy arrays.
 
     Attributes:
-        run: that was read.
-        name: of the experiment.
-        folder: of the pictures.
         seed: of the random numbers.
     """
 
-    run: Opened
-    name: str
-    folder: Path
     seed: int
+
+    @property
+    def name(self) -> str:
+        """Of the experiment."""
+        return self.run.saved["name"]
 
     @property
     def has_prior(self) -> bool:
@@ -95,15 +93,6 @@ class Coder:
     def draw(self, num: int, stream: str) -> Codes:
         """Codes from the prior."""
         return np.asarray(self.run.model.sample_latents(stream_key(self.seed, stream), num))
-
-    def save(self, name: str, picture: UInt8[np.ndarray, "height width channels"], *, zoom: int | None = 1) -> None:
-        """Writes a picture under its name and the step, and says where."""
-        save_png(self.path(name, ".png"), picture, zoom=zoom)
-        print(self.path(name, ".png"))
-
-    def path(self, name: str, suffix: str) -> Path:
-        """Where a picture goes."""
-        return self.folder / f"{name}_{self.run.step:06d}{suffix}"
 
     def say(self, numbers: Mapping[str, float]) -> None:
         """Prints what was measured."""
@@ -181,9 +170,7 @@ def open_coder(options: OnDecoder) -> Coder:
         raise UsageError(f"{name} decodes no codes; use sample or evaluate.")
     if not getattr(run.model, "codes_decode", True):
         raise UsageError(f"The decoder of this {name} needs more than a code, so codes cannot be decoded.")
-    if options.out is not None and not options.out.is_dir():
-        raise UsageError(f"There is no folder {options.out} for --out; make it first.")
-    return Coder(run, name, options.out or options.workdir / "samples", options.seed)
+    return Coder(run, check_shelf(options.out, options.workdir), options.seed)
 
 
 def encodes(coder: Coder) -> bool:

@@ -31,11 +31,11 @@ from gdl_jax.metrics.latent import (
     class_areas,
     empty_share,
     kl_to_prior,
-    nearest_indices,
     p_values,
     prior_check,
     quantiles,
 )
+from gdl_jax.metrics.neighbours import nearest
 from gdl_jax.models.latents import lerp, plane, principal_axes, slerp
 from gdl_jax.models.model import LatentModel
 from gdl_jax.pictures.grid import save_gif, strip
@@ -292,8 +292,8 @@ def _sweep_prior(coder: Coder, points: int) -> None:
     coder.save("sweep_prior", titled(named_rows(grouped, names), f"draws from N(mean, std^2), step {coder.run.step:,}"))
     known = _test_images(coder)
     flat, reference = (batch.reshape(len(batch), -1).astype(np.float32) for batch in (images, known))
-    nearest = reference[nearest_indices(flat, reference, 1)[:, 0]]
-    distance = np.sqrt(np.square(flat - nearest).mean(axis=1)).reshape(len(PRIOR_STDS), len(PRIOR_MEANS), points)
+    distance = nearest(flat, reference, 1).distances[:, 0] / np.sqrt(flat.shape[1])
+    distance = distance.reshape(len(PRIOR_STDS), len(PRIOR_MEANS), points)
     print("root mean square distance to the nearest test image, 0 to 255, by mean (across) and std (down)")
     print(" " * 6 + "".join(f"{mean:>8g}" for mean in PRIOR_MEANS))
     for std, line in zip(PRIOR_STDS, distance.mean(axis=2), strict=True):

@@ -23,8 +23,20 @@ VERB_SYSTEMS = {
     "attributes": ("F19",),
     "arithmetic": ("S19",),
     "morph": ("F20", "LA17"),
+    "evaluate": ("S22", "S26", "S27", "S28", "L8.8"),
+    "neighbours": ("S23", "F23"),
+    "modes": ("S24",),
+    "birthday": ("S29",),
+    "human_study": ("S25",),
+    "probe": ("S19",),
 }
 """The systems of the texts that are something to do with a run."""
+
+MODULE_SYSTEMS = {
+    "gdl_jax.metrics.pairs REFERENCES ESTIMATES": ("LA26", "10.5", "10.6"),
+    "gdl_jax.metrics.texts REAL GENERATED": ("8.5",),
+}
+"""Those that are something to do with files."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,9 +103,10 @@ def by_chapter(catalogue: Iterable[System], entries: dict[str, type[Entry]]) -> 
     for system in catalogue:
         names = [name for name, entry in entries.items() if system.id in entry.systems]
         names += [f"{verb} WORKDIR" for verb, systems in VERB_SYSTEMS.items() if system.id in systems]
-        if not names:
+        commands = [f"python -m experiments.run {name}" for name in names]
+        commands += [f"python -m {module}" for module, systems in MODULE_SYSTEMS.items() if system.id in systems]
+        if not commands:
             continue
-        commands = ", ".join(f"python -m experiments.run {name}" for name in names)
         lines = chapters.setdefault(system.place, [system.place])
-        lines.append(f"  {system.id:<5} {system.name}\n        {commands}")
+        lines.append(f"  {system.id:<5} {system.name}\n        {', '.join(commands)}")
     return "\n".join(line for lines in chapters.values() for line in lines)

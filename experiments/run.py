@@ -35,6 +35,8 @@ The same command again continues a run. What to do with one:
   python -m experiments.run sample runs/dcgan --num 64 --seed 3 --out grid.png
 and with the latent space of one:
   codes, scatter, latent_grid, prior_check, sweep, morph, attributes, arithmetic
+and to judge its samples:
+  neighbours, modes, birthday, human_study, probe
 """
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,7 +20,7 @@ from gdl_jax.data.source import Split, load
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.data.transforms import to_uint8
 from gdl_jax.errors import UsageError
-from gdl_jax.files import write_atomically
+from gdl_jax.files import write_atomically, write_json
 from gdl_jax.metrics.suite import best_of
 from gdl_jax.models.latents import slerp
 from gdl_jax.models.model import LatentModel, Model, Reconstructs, Samples
@@ -181,7 +181,45 @@ def _write(
     print(out)
 
 
-def _check_out(out: Path, suffixes: tuple[str, ...]) -> Path:
+@dataclass(frozen=True, eq=False)
+class Shelf:
+    """Where a verb puts several pictures of one checkpoint, and the numbers that go with them.
+
+    Attributes:
+        run: that was read.
+        folder: of the pictures.
+    """
+
+    run: Opened
+    folder: Path
+
+    def path(self, name: str, suffix: str) -> Path:
+        """Where a file goes: its name and the step, as the report expects it of pictures."""
+        return self.folder / f"{name}_{self.run.step:06d}{suffix}"
+
+    def save(self, name: str, picture: UInt8[np.ndarray, "height width channels"], *, zoom: int | None = 1) -> None:
+        """Writes a picture, and says where."""
+        save_png(self.path(name, ".png"), picture, zoom=zoom)
+        print(self.path(name, ".png"))
+
+    def write(self, name: str, numbers: Mapping[str, Any]) -> None:
+        """Writes numbers as JSON, and says where."""
+        write_json(self.path(name, ".json"), numbers)
+        print(self.path(name, ".json"))
+
+
+def check_shelf(out: Path | None, workdir: Path) -> Path:
+    """The folder of the option --out; WORKDIR/samples, where the report finds pictures, if it is not given.
+
+    Raises:
+        UsageError: there is no such folder.
+    """
+    if out is not None and not out.is_dir():
+        raise UsageError(f"There is no folder {out} for --out; make it first.")
+    return out or workdir / "samples"
+
+
+def check_out(out: Path, suffixes: tuple[str, ...]) -> Path:
     """Before any work is done, whether the result can be kept."""
     if out.suffix not in suffixes:
         raise UsageError(f"--out {out} has to end in {' or '.join(suffixes)}.")
@@ -199,7 +237,7 @@ def check_num(num: int, option: str = "num", least: int = 1) -> None:
 def sample(options: Sample) -> None:
     """`sample WORKDIR`."""
     check_num(options.num)
-    out = _check_out(options.out or options.workdir / "sample.png", (".png", ".npz"))
+    out = check_out(options.out or options.workdir / "sample.png", (".png", ".npz"))
     run = open_run(options.workdir, options.checkpoint)
     if not isinstance(run.model, Samples):
         raise UsageError(f"{run.saved['name']} draws no images; use evaluate.")
@@ -211,7 +249,7 @@ def sample(options: Sample) -> None:
 def reconstruct(options: Reconstruct) -> None:
     """`reconstruct WORKDIR`."""
     check_num(options.num)
-    out = _check_out(options.out or options.workdir / "reconstruct.png", (".png", ".npz"))
+    out = check_out(options.out or options.workdir / "reconstruct.png", (".png", ".npz"))
     run = open_run(options.workdir, options.checkpoint)
     if not isinstance(run.model, Reconstructs):
         raise UsageError(f"{run.saved['name']} has no encoder, so it cannot reconstruct; use sample or interpolate.")
@@ -227,7 +265,7 @@ def interpolate(options: Interpolate) -> None:
     """`interpolate WORKDIR`."""
     check_num(options.num)
     check_num(options.points, "points", 2)
-    out = _check_out(options.out or options.workdir / "interpolate.png", (".png", ".npz"))
+    out = check_out(options.out or options.workdir / "interpolate.png", (".png", ".npz"))
     run = open_run(options.workdir, options.checkpoint)
     if not isinstance(run.model, LatentModel):
         raise UsageError(f"{run.saved['name']} has no latent vectors to interpolate; use sample.")
@@ -246,7 +284,7 @@ def report(options: Report) -> None:
 
 def export(options: Export) -> None:
     """`export WORKDIR`."""
-    out = _check_out(options.out or options.workdir / "export.npz", (".npz",))
+    out = check_out(options.out or options.workdir / "export.npz", (".npz",))
     run = open_run(options.workdir, options.checkpoint)
     count = write_export(out, run.state, run.saved | {"step": run.step})
     print(f"{out} ({count} arrays)")
@@ -267,8 +305,10 @@ def run_verb(name: str, arguments: Sequence[str]) -> None:
     from experiments.attribute_verbs import ATTRIBUTE_VERBS
     from experiments.evaluation import EVALUATION_VERBS
     from experiments.latent_verbs import LATENT_VERBS
+    from experiments.probe import PROBE_VERBS
+    from experiments.sample_verbs import SAMPLE_VERBS
 
-    settings, act = (VERBS | EVALUATION_VERBS | LATENT_VERBS | ATTRIBUTE_VERBS)[name]
+    settings, act = (VERBS | EVALUATION_VERBS | LATENT_VERBS | ATTRIBUTE_VERBS | SAMPLE_VERBS | PROBE_VERBS)[name]
     options = parse(settings, arguments, prog=f"python -m experiments.run {name}", description=settings.__doc__)
     workdirs.read(options.workdir)
     if hasattr(options, "seed"):

@@ -8,10 +8,10 @@ import numpy as np
 from jax.scipy.special import ndtr, ndtri
 from jaxtyping import Bool, Float, Int, UInt8
 
+from gdl_jax.metrics.neighbours import nearest
+
 INACTIVE_VARIANCE = 0.01
 """A dimension whose codes vary less holds nothing (Burda et al. 2016, section 5.2, of the posterior's means)."""
-
-DISTANCES_AT_ONCE = 2**24
 
 Codes = Float[np.ndarray, "n latent"]
 
@@ -96,8 +96,8 @@ def class_areas(
         high: upper corner.
         side: it is measured at the centres of side x side cells.
     """
-    nearest = nearest_indices(cells(low, high, side), points, 1)[:, 0]
-    return np.bincount(labels[nearest], minlength=num_classes) / side**2
+    owners = nearest(cells(low, high, side), points, 1).indices[:, 0]
+    return np.bincount(labels[owners], minlength=num_classes) / side**2
 
 
 def empty_share(
@@ -114,21 +114,6 @@ def empty_share(
     return float(1 - len(np.unique(place @ np.array([1, side]))) / side**2)
 
 
-def nearest_indices(
-    queries: Float[np.ndarray, "q axes"], points: Float[np.ndarray, "n axes"], count: int
-) -> Int[np.ndarray, "q count"]:
-    """The `count` nearest points of each query, nearest first."""
-    squared = (points**2).sum(axis=1)
-    step = max(1, DISTANCES_AT_ONCE // len(points))
-    found = []
-    for start in range(0, len(queries), step):
-        # |q - p|^2 without |q|^2, which is the same for all points of a query.
-        found.append(
-            np.argsort(squared - 2 * queries[start : start + step] @ points.T, axis=1, kind="stable")[:, :count]
-        )
-    return np.concatenate(found) if found else np.zeros((0, count), np.int64)
-
-
 def share_of_nearest(
     images: UInt8[np.ndarray, "q height width channels"],
     known: UInt8[np.ndarray, "n height width channels"],
@@ -137,4 +122,4 @@ def share_of_nearest(
 ) -> Float[np.ndarray, " q"]:
     """How much an image looks as if it had an attribute: its share among the nearest known images, by pixels."""
     flat, reference = (batch.reshape(len(batch), -1).astype(np.float32) for batch in (images, known))
-    return has_it[nearest_indices(flat, reference, min(neighbours, len(known)))].mean(axis=1)
+    return has_it[nearest(flat, reference, min(neighbours, len(known))).indices].mean(axis=1)

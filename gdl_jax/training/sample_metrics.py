@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,11 +15,13 @@ from jaxtyping import Int, UInt8
 from gdl_jax.data.source import Source
 from gdl_jax.errors import UsageError
 from gdl_jax.metrics.classifiers import default_features
+from gdl_jax.metrics.decoder import Decoder
 from gdl_jax.metrics.feature_files import open_features
 from gdl_jax.metrics.features import IMAGES_PER_CALL, Features, Seen
+from gdl_jax.metrics.path_length import PathSettings
 from gdl_jax.metrics.spill import blocks, spilled
 from gdl_jax.metrics.suite import Sets, best_of, check, measure
-from gdl_jax.models.model import Model, Samples
+from gdl_jax.models.model import LatentModel, Model, Samples
 from gdl_jax.steps.random import stream_key
 from gdl_jax.steps.state import TrainState
 from gdl_jax.training.program import draw_parts
@@ -43,6 +46,7 @@ class SampleMetrics:
         names: of the measures.
         num: samples; None: as many as test images.
         seed: of the samples.
+        path: how perceptual path length is measured.
 
     Raises:
         UsageError: the model draws no images, or the measures cannot be taken in these features or of so few images.
@@ -56,6 +60,7 @@ class SampleMetrics:
     names: Sequence[str]
     num: int | None = None
     seed: int = 0
+    path: PathSettings = PathSettings()
 
     def __post_init__(self):
         if not isinstance(self.model, Samples):
@@ -87,6 +92,14 @@ class SampleMetrics:
         return self.features.look(self._real[0])
 
     @cached_property
+    def _digest(self) -> str:
+        """Of the test images, as they are compared."""
+        found = hashlib.sha256()
+        for part in blocks(self._real[0]):
+            found.update(np.ascontiguousarray(part).data)
+        return found.hexdigest()
+
+    @cached_property
     def _draw(self) -> Callable[..., Iterator[Images]]:
         return draw_parts(self.model, self.mesh)
 
@@ -114,10 +127,12 @@ class SampleMetrics:
             "images": images,
             "seed": self.seed,
             "split": "test",
+            "data_sha256": self._digest,
             "parameters": "averaged where the model keeps averages; batch norm by its running averages",
             **protocol,
         }
-        sets = Sets(real, fake, self.features, known, labels, self._looked)
+        decoder = decoder_of(self.model, state)
+        sets = Sets(real, fake, self.features, known, labels, self._looked, decoder, self.path)
         return measure(sets, self.names, said)
 
     def values(self, state: TrainState) -> dict[str, float]:
@@ -126,6 +141,14 @@ class SampleMetrics:
 
     def _name(self, name: str) -> str:
         return f"test/{self.features.name}/{name}"
+
+
+def decoder_of(model: Model, state: TrainState) -> Decoder | None:
+    """The model's map from latent vectors to images; None where it has none, or where it needs more than them."""
+    if not isinstance(model, LatentModel) or not getattr(model, "codes_decode", True):
+        return None
+    low, high = model.image_range
+    return Decoder(model.sample_latents, lambda latents: (model.decode(state, latents) - low) / (high - low))
 
 
 def taken(source: Source, indices: Int[np.ndarray, " num"]) -> Images:

@@ -33,7 +33,7 @@ def faces(runs):
 
 @pytest.fixture
 def coder(vae, tmp_path):
-    return Coder(vae.open(), "vae", tmp_path, 0)
+    return Coder(vae.open(), tmp_path, 0)
 
 
 def done(launch, verb, run, out, *words):
@@ -127,7 +127,7 @@ def test_prior_check_says_mean_std_and_ks_of_each_dimension(launch, faces, tmp_p
     pictures, said = done(launch, "prior_check", faces, tmp_path, "--num", 60)
     assert set(pictures) == {"prior_check.png"}
     table = np.array([line.split() for line in said.splitlines()[3:9]], float)
-    codes = encode_data(Coder(faces.open(), "vae", tmp_path, 0), "test", 60, sampled=True).codes
+    codes = encode_data(Coder(faces.open(), tmp_path, 0), "test", 60, sampled=True).codes
     wanted = np.stack([np.arange(6), codes.mean(axis=0), codes.std(axis=0), ks_distance(codes)], axis=1)
     np.testing.assert_allclose(table, wanted, atol=1e-3)
 

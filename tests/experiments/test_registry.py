@@ -1,10 +1,11 @@
 import dataclasses
+import importlib.util
 import inspect
 import json
 
 import pytest
 
-from experiments.listing import VERB_SYSTEMS
+from experiments.listing import MODULE_SYSTEMS, VERB_SYSTEMS
 from experiments.registry import VERBS, load_all, load_studies, read_catalogue
 from gdl_jax.training.settings import MAY_CHANGE
 
@@ -88,13 +89,15 @@ def test_list_of_one_text_gives_its_systems_with_commands(launch):
     shown = {line.split()[0] for line in lines} & set(catalogue)
     assert {catalogue[system].author for system in shown} == {"Foster"}
     covered = {system for entry in ENTRIES.values() for system in entry.systems}
-    covered |= {system for systems in VERB_SYSTEMS.values() for system in systems}
+    covered |= {system for systems in (VERB_SYSTEMS | MODULE_SYSTEMS).values() for system in systems}
     assert shown == {system for system in covered if catalogue[system].author == "Foster"}
 
 
 def test_list_of_one_text_leads_to_verbs(launch):
     assert set(VERB_SYSTEMS) <= set(VERBS)
-    assert {system for systems in VERB_SYSTEMS.values() for system in systems} <= set(read_catalogue())
+    both = VERB_SYSTEMS | MODULE_SYSTEMS
+    assert {system for systems in both.values() for system in systems} <= set(read_catalogue())
+    assert all(importlib.util.find_spec(command.split()[0]) for command in MODULE_SYSTEMS)
     lines = launch("list", "--text", "jiang").out.splitlines()
     where = next(i for i, line in enumerate(lines) if line.split()[:1] == ["J12"])
     assert lines[where + 1].strip() == "python -m experiments.run latent_grid WORKDIR"

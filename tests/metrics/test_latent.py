@@ -8,7 +8,6 @@ from gdl_jax.metrics.latent import (
     empty_share,
     kl_to_prior,
     ks_distance,
-    nearest_indices,
     p_values,
     prior_check,
     quantiles,
@@ -67,13 +66,6 @@ def test_empty_share_counts_cells():
     box = {"low": np.zeros(2), "high": np.ones(2), "side": 4}
     assert empty_share(cells(box["low"], box["high"], 4), **box) == 0
     assert empty_share(np.array([[0.1, 0.1], [0.12, 0.2], [1.0, 1.0], [5.0, 0.5]]), **box) == 14 / 16
-
-
-def test_nearest_indices_are_those_of_all_distances():
-    generator = np.random.default_rng(1)
-    queries, points = generator.normal(size=(50, 5)), generator.normal(size=(80, 5))
-    distances = np.linalg.norm(queries[:, None] - points, axis=-1)
-    np.testing.assert_array_equal(nearest_indices(queries, points, 3), np.argsort(distances, axis=1)[:, :3])
 
 
 def test_share_of_nearest_asks_the_neighbours():

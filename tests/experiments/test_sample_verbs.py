@@ -1,0 +1,106 @@
+"""The verbs that judge samples: sheets, charts and JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gdl_jax.data.source import load
+
+
+def numbers(answer, folder, name):
+    assert (answer.code, answer.err) == (0, ""), answer
+    path = folder / f"{name}_000020.json"
+    assert str(path) in answer.out.splitlines()
+    for line in answer.out.splitlines():
+        if line.endswith(".png"):
+            with Image.open(line) as picture:
+                assert np.asarray(picture).std() > 0
+    return json.loads(path.read_text())
+
+
+def test_neighbours_are_the_training_images_that_are_nearest(dcgan, launch, tmp_path):
+    words = ("--num", 20, "--shown", 3, "--k", 2, "--out", tmp_path)
+    answer = launch("neighbours", dcgan.workdir, *words)
+    found = numbers(answer, tmp_path, "neighbours")
+    assert {path.stem for path in tmp_path.glob("*.png")} == {
+        f"neighbours{part}_000020" for part in ("", "_closest", "_of_test_images")
+    }
+    data = dcgan.open().experiment.data
+    train, test = (load(data, s).take(np.arange(n))["image"] for s, n in (("train", 1501), ("test", 20)))
+    distances = np.abs(test[:, None].astype(float) - train).mean((2, 3, 4)) / 255
+    for shown, wanted in zip(found["shown"]["neighbours_of_test_images"], distances, strict=False):
+        assert shown["pixels"]["distances"] == pytest.approx(np.sort(wanted)[:2].tolist())
+    assert found["pixels"]["median_of_test_images"] == pytest.approx(np.median(distances.min(1)))
+    assert found["pixels"]["least_of_samples"] == pytest.approx(
+        found["shown"]["neighbours_closest"][0]["pixels"]["distances"][0]
+    )
+    # Twenty steps of training memorise nothing.
+    assert found["pixels"]["probability_that_a_sample_is_nearer_than_a_test_image"] < 0.3
+    assert found["features"]["share_of_samples_nearer_than_99_percent_of_test_images"] <= 0.2
+
+
+def test_modes_of_the_classifier_of_the_data(dcgan, launch, tmp_path):
+    answer = launch("modes", dcgan.workdir, "--num", 50, "--out", tmp_path)
+    found = numbers(answer, tmp_path, "modes")
+    assert sum(shares["samples"] for shares in found["shares"].values()) == pytest.approx(1)
+    assert found["missing"] == [name for name, shares in found["shares"].items() if not shares["samples"]]
+    assert found["covered"] == 10 - len(found["missing"])
+    if found["missing"]:
+        assert f"missing: {', '.join(found['missing'])}" in answer.out
+
+
+def test_birthday(dcgan, launch, tmp_path):
+    answer = launch("birthday", dcgan.workdir, "--sizes", 4, 30, "--batches", 3, "--shown", 4, "--out", tmp_path)
+    found = numbers(answer, tmp_path, "birthday")
+    assert found["sizes"] == [4, 30]
+    assert all(0 <= share <= 1 for share in found["collisions"])
+    assert "The threshold decides the result" in answer.out
+    assert {path.stem for path in tmp_path.glob("*.png")} == {"birthday_000020", "birthday_pairs_000020"}
+
+
+def test_human_study(copied, launch):
+    answer = launch("human_study", copied, "--num", 4, "--task", "rating", "--milliseconds", 0)
+    assert (answer.code, answer.out) == (0, f"{copied / 'human_study.html'}\n")
+    study = json.loads(re.search(r'id="study">(.*?)</script>', (copied / "human_study.html").read_text())[1])
+    assert (study["name"], study["task"], study["milliseconds"]) == ("dcgan_000020", "rating", 0)
+    assert [item["real"] for item in study["items"]].count(True) == 4
+
+
+def test_mistakes(dcgan, launch, says, tmp_path):
+    run = dcgan.workdir
+    says(launch("modes", run, "--features", "pixels"), "Modes need a classifier")
+    says(launch("neighbours", run, "--k", 9999), "only 1501 training images")
+    says(launch("neighbours", run, "--out", tmp_path / "none"), "There is no folder")
+    says(launch("birthday", run, "--sizes", 30, 4), "ascending")
+    says(launch("human_study", run, "--out", tmp_path / "a.txt"), "has to end in .html")
+    (tmp_path / "config.json").write_text("{}")
+    says(launch("neighbours", tmp_path), "holds no run")
+    (tmp_path / "config.json").unlink()
+    assert not list(tmp_path.iterdir())
+
+
+def test_pictures_go_where_the_report_finds_them(copied, launch):
+    shutil.rmtree(copied / "samples")
+    assert launch("neighbours", copied, "--num", 5, "--shown", 2).code == 0
+    assert launch("report", copied).code == 0
+    assert "neighbours closest" in (copied / "report.html").read_text()
+
+
+def test_measures_of_the_generator_itself(dcgan, launch):
+    words = ("--metrics", "ppl,ms_ssim,parzen", "--path.line", "lerp", "--path.num", 20, "--num", 50)
+    answer = launch("evaluate", dcgan.workdir, *words, "--json")
+    found = json.loads(answer.out)
+    path = found["path_length"]["protocol"]["path"]
+    assert (path["line"], path["num"], path["epsilon"]) == ("lerp", 20, 1e-4)
+    assert found["path_length"]["value"] > 0
+    assert found["ms_ssim_scales"]["value"] == 1
+    assert len(found["ms_ssim_of_samples"]["protocol"]["data_sha256"]) == 64
+    assert "does not tell good samples" in found["parzen_log_likelihood"]["protocol"]["warning"]
+    of_pixels = launch("evaluate", dcgan.workdir, *words, "--features", "pixels")
+    assert "A Parzen window does not tell good samples" in of_pixels.out
