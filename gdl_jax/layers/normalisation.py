@@ -101,6 +101,6 @@ class ConditionalBatchNorm(nn.Module):
         x = BatchNorm(self.momentum, self.epsilon, affine=False, dtype=jnp.float32)(x, train=train)
         tables = {"scale": nn.initializers.ones, "bias": nn.initializers.zeros}
         shape = (self.num_classes, x.shape[-1])
-        rows = [self.param(name, init, shape, jnp.float32)[labels] for name, init in tables.items()]
+        rows = [jnp.take(self.param(name, init, shape, jnp.float32), labels, axis=0) for name, init in tables.items()]
         scale, bias = (row.reshape(len(x), *(1,) * (x.ndim - 2), -1) for row in rows)
         return (x * scale + bias).astype(self.dtype)

@@ -2,8 +2,8 @@
 
 The defaults are Gulrajani's networks for 32x32 images. Others:
 
-    SNGAN, 32x32:    ResNetGenerator(start=(4, 4, 256), features=(256,) * 3, block_init=sngan, init=glorot_uniform)
-                     ResNetCritic(pool="sum", spectral=True, block_init=sngan, init=glorot_uniform)
+    SNGAN, 32x32:    ResNetGenerator(start=(4, 4, 256), features=(256,) * 3, block_init=sngan)
+                     ResNetCritic(pool="sum", spectral=True, block_init=sngan)
     SNGAN, 64x64:    ResNetGenerator(start=(4, 4, 1024), features=(512, 256, 128, 64), ...)
                      ResNetCritic(features=(64, 128, 256, 512, 1024), halvings=5, pool="sum", spectral=True, ...)
     Gulrajani, 64x64: ResNetGenerator(start=(4, 4, 512), features=(512, 256, 128, 64))
@@ -49,7 +49,7 @@ class UpBlock(nn.Module):
         features: channels of the result.
         norm: `BatchNorm`, or `ConditionalBatchNorm` with labels.
         block_init: initial kernels of the 3x3 convolutions.
-        init: of the 1x1 convolution.
+        kernel_init: of the 1x1 convolution.
         dtype: dtype of computation.
         param_dtype: dtype of kernels and biases.
     """
@@ -57,7 +57,7 @@ class UpBlock(nn.Module):
     features: int
     norm: Norm = BatchNorm
     block_init: Initializer = he_uniform
-    init: Initializer = glorot_uniform
+    kernel_init: Initializer = glorot_uniform
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
@@ -72,7 +72,7 @@ class UpBlock(nn.Module):
         y = nn.relu(self.norm(dtype=self.dtype)(y, *labels, train=train))
         y = Conv(self.features, (3, 3), kernel_init=self.block_init, **dtypes)(y)
         # A 1x1 convolution of equal pixels: the small image will do.
-        shortcut = Conv(self.features, (1, 1), kernel_init=self.init, **dtypes)(x)
+        shortcut = Conv(self.features, (1, 1), kernel_init=self.kernel_init, **dtypes)(x)
         return y + upsample_nearest(shortcut)
 
 
@@ -87,7 +87,7 @@ class DownBlock(nn.Module):
         first: of the image itself: no ReLU in front, and as wide between the convolutions as at the end.
         spectral: divides every kernel by its largest singular value.
         block_init: initial kernels of the 3x3 convolutions.
-        init: of the 1x1 convolution.
+        kernel_init: of the 1x1 convolution.
         dtype: dtype of computation.
         param_dtype: dtype of kernels and biases.
     """
@@ -97,7 +97,7 @@ class DownBlock(nn.Module):
     first: bool = False
     spectral: bool = False
     block_init: Initializer = he_uniform
-    init: Initializer = glorot_uniform
+    kernel_init: Initializer = glorot_uniform
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
@@ -115,7 +115,7 @@ class DownBlock(nn.Module):
         if self.halve:
             x, y = mean_pool(x), mean_pool(y)
         if self.halve or x.shape[-1] != self.features:
-            x = conv(self.features, (1, 1), kernel_init=self.init, **dtypes)(x)
+            x = conv(self.features, (1, 1), kernel_init=self.kernel_init, **dtypes)(x)
         return y + x.astype(y.dtype)
 
 
@@ -128,7 +128,7 @@ class ResNetGenerator(nn.Module):
         channels: of the image.
         norm: see `UpBlock`.
         block_init: initial kernels of the blocks' 3x3 convolutions.
-        init: of projection, 1x1 convolutions and last convolution.
+        kernel_init: of projection, 1x1 convolutions and last convolution.
         output: what the last convolution ends in.
         dtype: dtype of computation.
         param_dtype: dtype of kernels and biases.
@@ -139,7 +139,7 @@ class ResNetGenerator(nn.Module):
     channels: int = 3
     norm: Norm = BatchNorm
     block_init: Initializer = he_uniform
-    init: Initializer = glorot_uniform
+    kernel_init: Initializer = glorot_uniform
     output: Activation = jnp.tanh
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
@@ -150,12 +150,12 @@ class ResNetGenerator(nn.Module):
     ) -> Float[Array, "batch height width {self.channels}"]:
         """Images, float32, in [-1, 1] where the output is tanh; with labels where the norm is conditional."""
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        x = nn.Dense(math.prod(self.start), kernel_init=self.init, **dtypes)(z).reshape(-1, *self.start)
+        x = nn.Dense(math.prod(self.start), kernel_init=self.kernel_init, **dtypes)(z).reshape(-1, *self.start)
         for features in self.features:
-            block = UpBlock(features, self.norm, block_init=self.block_init, init=self.init, **dtypes)
+            block = UpBlock(features, self.norm, block_init=self.block_init, kernel_init=self.kernel_init, **dtypes)
             x = block(x, *labels, train=train)
         x = nn.relu(self.norm(dtype=self.dtype)(x, *labels, train=train))
-        x = Conv(self.channels, (3, 3), kernel_init=self.init, **dtypes)(x)
+        x = Conv(self.channels, (3, 3), kernel_init=self.kernel_init, **dtypes)(x)
         return self.output(x.astype(jnp.float32))
 
 
@@ -170,7 +170,7 @@ class ResNetCritic(nn.Module):
             and has no ReLU in front (Gulrajani at 64x64).
         spectral: divides every kernel by its largest singular value.
         block_init: initial kernels of the blocks' 3x3 convolutions.
-        init: of all others.
+        kernel_init: of all others.
         dtype: dtype of computation.
         param_dtype: dtype of kernels and biases.
     """
@@ -181,7 +181,7 @@ class ResNetCritic(nn.Module):
     pool: Literal["mean", "sum", "flatten"] = "mean"
     spectral: bool = False
     block_init: Initializer = he_uniform
-    init: Initializer = glorot_uniform
+    kernel_init: Initializer = glorot_uniform
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
@@ -193,7 +193,7 @@ class ResNetCritic(nn.Module):
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         conv, dense = (SpectralConv, SpectralDense) if self.spectral else (Conv, nn.Dense)
         if self.stem:
-            x = conv(self.stem, (3, 3), kernel_init=self.init, **dtypes)(x)
+            x = conv(self.stem, (3, 3), kernel_init=self.kernel_init, **dtypes)(x)
         for i, features in enumerate(self.features):
             block = DownBlock(
                 features,
@@ -201,7 +201,7 @@ class ResNetCritic(nn.Module):
                 first=i == 0 and not self.stem,
                 spectral=self.spectral,
                 block_init=self.block_init,
-                init=self.init,
+                kernel_init=self.kernel_init,
                 **dtypes,
             )
             x = block(x)
@@ -212,4 +212,4 @@ class ResNetCritic(nn.Module):
             x = x.mean(axis=(1, 2)) if self.pool == "mean" else x.sum(axis=(1, 2))
         if penultimate:
             return x.astype(jnp.float32)
-        return dense(1, kernel_init=self.init, **dtypes)(x).astype(jnp.float32)[:, 0]
+        return dense(1, kernel_init=self.kernel_init, **dtypes)(x).astype(jnp.float32)[:, 0]
