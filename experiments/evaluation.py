@@ -16,7 +16,7 @@ from gdl_jax.data.source import load
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.errors import UsageError
 from gdl_jax.metrics.classifiers import default_features
-from gdl_jax.metrics.compare import line
+from gdl_jax.metrics.compare import lines
 from gdl_jax.metrics.feature_files import BUILT_IN
 from gdl_jax.metrics.feature_files import open_features as open_known_features
 from gdl_jax.metrics.features import PIXELS, Features, network_features
@@ -103,9 +103,7 @@ def evaluate(options: Evaluate) -> None:
         if options.json:
             print(json.dumps(found))
         else:
-            warnings = dict.fromkeys(result["protocol"].get("warning", "") for result in found.values())
-            lines = [*(line(name, result) for name, result in found.items()), *filter(None, warnings)]
-            print("\n".join([title, *lines]))
+            print("\n".join([title, *lines(found)]))
         return
     seen = (PIXELS,) if features is PIXELS else (PIXELS, features)
     observer = Observer(run.model, train, test, run.experiment, mesh, seen)

@@ -28,6 +28,7 @@ VERB_SYSTEMS = {
     "modes": ("S24",),
     "birthday": ("S29",),
     "human_study": ("S25",),
+    "filters": ("S25",),
     "probe": ("S19",),
 }
 """The systems of the texts that are something to do with a run."""

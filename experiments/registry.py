@@ -115,7 +115,6 @@ FAMILIES = (
     "regression",
     "representations",
     "sequences",
-    "tequila",
     "toolkit",
 )
 """The modules of experiments and studies; importing one registers what is in it."""
@@ -179,7 +178,7 @@ def find(name: str) -> type[Experiment] | type[Study]:
 VERBS = (
     *("list", "sample", "reconstruct", "interpolate", "evaluate", "report", "export"),
     *("codes", "scatter", "latent_grid", "prior_check", "sweep", "morph", "attributes", "arithmetic"),
-    *("neighbours", "modes", "birthday", "human_study", "probe"),
+    *("neighbours", "modes", "birthday", "human_study", "filters", "probe"),
 )
 """What the launcher does beside training; here so that a misspelt one is recognised."""
 

@@ -304,11 +304,14 @@ def run_verb(name: str, arguments: Sequence[str]) -> None:
     # Only now, for these modules build on this one.
     from experiments.attribute_verbs import ATTRIBUTE_VERBS
     from experiments.evaluation import EVALUATION_VERBS
+    from experiments.filter_verbs import FILTER_VERBS
     from experiments.latent_verbs import LATENT_VERBS
     from experiments.probe import PROBE_VERBS
     from experiments.sample_verbs import SAMPLE_VERBS
 
-    settings, act = (VERBS | EVALUATION_VERBS | LATENT_VERBS | ATTRIBUTE_VERBS | SAMPLE_VERBS | PROBE_VERBS)[name]
+    settings, act = (
+        VERBS | EVALUATION_VERBS | LATENT_VERBS | ATTRIBUTE_VERBS | SAMPLE_VERBS | FILTER_VERBS | PROBE_VERBS
+    )[name]
     options = parse(settings, arguments, prog=f"python -m experiments.run {name}", description=settings.__doc__)
     workdirs.read(options.workdir)
     if hasattr(options, "seed"):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
 
 
 class UsageError(ValueError):
@@ -23,3 +24,20 @@ def nearest(name: str, options: Iterable[str]) -> str:
     if close:
         return f"did you mean {small[close[0]]!r}?"
     return "expected one of: " + ", ".join(options) + "." if options else "there is none."
+
+
+def run_module(main: Callable[[list[str]], None]) -> int:
+    """Does what the words after `python -m MODULE` say; what goes wrong becomes one sentence.
+
+    Returns:
+        The exit code: 0, 2 for a user's mistake, 1 where a disk fails.
+    """
+    try:
+        main(sys.argv[1:])
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: {error.filename or 'the disk'}: {error.strerror or error}.", file=sys.stderr)
+        return 1
+    return 0

@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 
 from gdl_jax import runtime
 from gdl_jax.data.folder import load_whole
-from gdl_jax.errors import UsageError
+from gdl_jax.errors import run_module
 from gdl_jax.metrics.feature_files import BUILT_IN, open_features
 from gdl_jax.metrics.features import IMAGES_PER_CALL
 from gdl_jax.metrics.spill import blocks, spilled
@@ -39,10 +39,14 @@ def compare(real: Path, fake: Path, metrics: Sequence[str], features: str) -> di
     return measure(sets, metrics, {"real_folder": str(real), "samples_folder": str(fake)})
 
 
-def line(name: str, result: Mapping[str, Any]) -> str:
-    """A value with the features in which it was taken, whose name ends in the digest of their weights."""
-    said = f"{name} [{result['protocol']['features']}]"
-    return f"  {said:<64} {result['value']:.6g}"
+def lines(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Values with the features in which they were taken, whose names end in the digest of their weights; warnings."""
+    shown = []
+    for name, result in found.items():
+        said = f"{name} [{result['protocol']['features']}]"
+        shown.append(f"  {said:<64} {result['value']:.6g}")
+    warnings = dict.fromkeys(result["protocol"].get("warning", "") for result in found.values())
+    return [*shown, *filter(None, warnings)]
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -60,17 +64,9 @@ def main(arguments: Sequence[str]) -> None:
     if options.json:
         print(json.dumps(found))
         return
-    for name, result in found.items():
-        print(line(name, result))
+    print("\n".join(lines(found)))
 
 
 if __name__ == "__main__":
     runtime.set_defaults()
-    try:
-        main(sys.argv[1:])
-    except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except OSError as error:
-        print(f"error: {error.filename or 'the disk'}: {error.strerror or error}.", file=sys.stderr)
-        sys.exit(1)
+    sys.exit(run_module(main))

@@ -19,7 +19,7 @@ from PIL import Image, UnidentifiedImageError
 
 from gdl_jax.data.images import with_channels
 from gdl_jax.data.sound import read_wav
-from gdl_jax.errors import UsageError
+from gdl_jax.errors import UsageError, run_module
 from gdl_jax.files import write_text
 from gdl_jax.metrics.classification import accuracy, class_iou, confusion_matrix
 from gdl_jax.metrics.similarity import dice, iou, psnr, segmental_snr, snr, ssim
@@ -236,8 +236,4 @@ def _page(references: Path, found: Mapping[str, Mapping[str, Any]], clips: Seque
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    sys.exit(run_module(main))

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from gdl_jax.errors import UsageError
+from gdl_jax.errors import UsageError, run_module
 from gdl_jax.metrics.similarity import ngram_divergence
 
 LENGTHS = (1, 2, 3, 4)
@@ -100,8 +100,4 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    sys.exit(run_module(main))

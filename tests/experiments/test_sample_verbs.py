@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from experiments.filter_verbs import drawn, image_kernel
 from gdl_jax.data.source import load
 
 
@@ -70,6 +71,18 @@ def test_human_study(copied, launch):
     study = json.loads(re.search(r'id="study">(.*?)</script>', (copied / "human_study.html").read_text())[1])
     assert (study["name"], study["task"], study["milliseconds"]) == ("dcgan_000020", "rating", 0)
     assert [item["real"] for item in study["items"]].count(True) == 4
+
+
+def test_filters(dcgan, launch, tmp_path):
+    answer = launch("filters", dcgan.workdir, "--out", tmp_path)
+    names = [tmp_path / f"filters_of_{name}_000020.png" for name in ("discriminator", "generator")]
+    assert (answer.code, answer.out) == (0, "".join(f"{name}\n" for name in names))
+    kernel = image_kernel(dcgan.open().state.networks["discriminator"].params, 1)
+    picture = drawn(kernel)
+    zoom = 40 // kernel.shape[0]
+    cell = picture[: kernel.shape[0] * zoom : zoom, : kernel.shape[1] * zoom : zoom, 0].astype(float) - 127.5
+    wanted = kernel[..., 0, 0]
+    np.testing.assert_allclose(cell / 127.5, wanted / np.abs(wanted).max(), atol=0.01)
 
 
 def test_mistakes(dcgan, launch, says, tmp_path):

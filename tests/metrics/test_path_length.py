@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -28,10 +26,9 @@ def decoder_of(function) -> Decoder:
 LINEAR = decoder_of(lambda z: z @ jnp.asarray(MATRIX))
 
 
-@pytest.mark.parametrize("ends", ["full", "end"])
-def test_straight_lines_through_a_linear_generator(ends):
+def test_straight_lines_through_a_linear_generator():
     """Every step is as long as every other: E |A (z - w)|^2 = 2 |A|^2 for z, w ~ N(0, 1)."""
-    settings = PathSettings(line="lerp", ends=ends, num=20_000, epsilon=1e-2)
+    settings = PathSettings(line="lerp", num=20_000, epsilon=1e-2)
     found = path_length(LINEAR, flat, settings=settings, tails=0)
     assert found.value == pytest.approx(2 * np.square(MATRIX).sum(), abs=4 * found.standard_error)
     assert found.standard_error < 0.02 * found.value
@@ -42,7 +39,7 @@ def test_straight_lines_through_a_linear_generator(ends):
 def test_great_circles_against_their_derivative():
     """Small steps are the derivative of the path, which automatic differentiation gives exactly."""
     curved = decoder_of(lambda z: jnp.tanh(z @ jnp.asarray(MATRIX)))
-    found = path_length(curved, flat, settings=PathSettings(num=4000, epsilon=1e-3, ends="end"), tails=0)
+    found = path_length(curved, flat, settings=PathSettings(num=4000, ends="end"), tails=0)
 
     def speed(a, b):
         along = lambda t: flat(curved.decode(slerp(a[None], b[None], t)))[0]  # noqa: E731
@@ -52,12 +49,6 @@ def test_great_circles_against_their_derivative():
     wanted = np.asarray(jax.jit(jax.vmap(speed))(*ends))
     error = np.hypot(found.standard_error, wanted.std() / np.sqrt(len(wanted)))
     assert found.value == pytest.approx(wanted.mean(), abs=4 * error)
-
-
-def test_a_longer_step_of_the_default_says_the_same():
-    of = partial(path_length, LINEAR, flat)
-    small, large = (of(settings=PathSettings(num=1000, epsilon=e)).value for e in (1e-4, 1e-3))
-    assert small == pytest.approx(large, rel=5e-3)
 
 
 def test_mistakes():

@@ -1,0 +1,275 @@
+"""The results of whole trainings: `python -m experiments.results` makes RESULTS.md from records, and records.
+
+    python -m experiments.results measure dcgan --seeds 0 1 2 --metrics fid,kid,prdc
+    python -m experiments.results table
+
+`measure` trains an experiment with each seed and evaluates it, with the launcher's own commands in processes of their
+own, and writes what `evaluate --json` said, with all that it takes to do it again, to results/NAME.json. What is
+already trained is not trained again. `table` writes RESULTS.md from all records; nothing in it is typed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gdl_jax.errors import UsageError, run_module
+from gdl_jax.files import write_json, write_text
+
+FORMAT = 1
+RECORDS = Path(__file__).parent / "results"
+TABLE = Path(__file__).parent / "RESULTS.md"
+RUNS = Path("runs/results")
+
+PROTOCOL = (
+    ("data", "data"),
+    ("split", "split"),
+    ("data_sha256", "SHA-256 of its images"),
+    ("real", "images of the data"),
+    ("samples", "samples"),
+    ("features", "features"),
+    ("features_sha256", "SHA-256 of their weights"),
+    ("parameters", "parameters"),
+)
+"""What results have to have in common to stand in one table, and its name there."""
+
+Record = Mapping[str, Any]
+
+
+def measure(name: str, label: str, seeds: Sequence[int], words: Sequence[str], evaluation: Sequence[str]) -> Record:
+    """Trains and evaluates; see the module.
+
+    Args:
+        name: of the experiment.
+        label: of the record.
+        seeds: of the runs.
+        words: settings of the experiment.
+        evaluation: settings of `evaluate`.
+
+    Raises:
+        UsageError: a command failed.
+    """
+    # Only now, for jax takes a second, and a table does not need it.
+    from experiments.hardware import device
+    from experiments.workdir import git_state, versions
+
+    runs = []
+    for seed in seeds:
+        workdir = RUNS / f"{label}_{seed}"
+        train = [name, *words, "--seed", str(seed), "--workdir", str(workdir)]
+        run, _ = _launch(train, echo=True)
+        evaluate = ["evaluate", str(workdir), *evaluation, "--json"]
+        seconds, found = _launch(evaluate)
+        runs.append(
+            {
+                "seed": seed,
+                "train": _command(train),
+                "trained": _saved(workdir),
+                "train_seconds": _trained(workdir, run),
+                "evaluate": _command(evaluate),
+                "evaluate_seconds": seconds,
+                "results": json.loads(found),
+            }
+        )
+    floor = ["evaluate", str(RUNS / f"{label}_{seeds[0]}"), *evaluation, "--images", "train", "--json"]
+    _, found = _launch(floor)
+    return {
+        "format": FORMAT,
+        "name": label,
+        "experiment": name,
+        "measured": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "git": git_state(),
+        "versions": versions(),
+        "device": device(),
+        "runs": runs,
+        "floor": {"evaluate": _command(floor), "results": json.loads(found)},
+    }
+
+
+def _launch(words: Sequence[str], *, echo: bool = False) -> tuple[float, str]:
+    """Seconds, and what the launcher printed."""
+    begun = time.perf_counter()
+    print(_command(words), file=sys.stderr)
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.run", *words],
+        stdout=None if echo else subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise UsageError(f"`{_command(words)}` failed with exit code {done.returncode}.")
+    return time.perf_counter() - begun, done.stdout or ""
+
+
+def _command(words: Sequence[str]) -> str:
+    return shlex.join(["python", "-m", "experiments.run", *words])
+
+
+def _trained(workdir: Path, seconds: float) -> dict[str, float]:
+    """What the log says of the training; and the whole process, if it was not trained before."""
+    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    last = [line for line in lines if "seconds" in line][-1]["seconds"]
+    return {**{key: float(value) for key, value in last.items()}, "process": seconds}
+
+
+def _saved(workdir: Path) -> dict[str, Any]:
+    """Of which revision the training was, and where."""
+    saved = json.loads((workdir / "config.json").read_text())
+    return {key: saved[key] for key in ("git", "versions", "devices", "started")}
+
+
+def read() -> list[Record]:
+    """All records, by name.
+
+    Raises:
+        UsageError: a file is none.
+    """
+    found = []
+    for path in sorted(RECORDS.glob("*.json")):
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise UsageError(f"{path} is no JSON ({error}); measure it again.") from error
+        if not isinstance(record, dict) or record.get("format") != FORMAT:
+            raise UsageError(f"{path} is no record of format {FORMAT}; measure it again.")
+        found.append(record)
+    return found
+
+
+def render(records: Sequence[Record]) -> str:
+    """RESULTS.md: one table for each protocol, its floor first, then how every row came about."""
+    groups: dict[tuple[str, ...], list[Record]] = {}
+    for record in records:
+        groups.setdefault(_protocol(record), []).append(record)
+    parts = [
+        "# Results",
+        "Made by `python -m experiments.results table` from the records in `results/`; each row is what `evaluate` "
+        "said of runs with different seeds: their mean, and after ± their standard deviation. The first row of a table "
+        "compares training images with test images: no generator that does not repeat its training images can be "
+        "expected to be better. Numbers of two tables cannot be compared.",
+        *(part for protocol, group in groups.items() for part in _section(protocol, group)),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _protocol(record: Record) -> tuple[str, ...]:
+    said = next(iter(record["runs"][0]["results"].values()))["protocol"]
+    return tuple(str(said.get(key, "")) for key, _ in PROTOCOL)
+
+
+def _section(protocol: tuple[str, ...], records: Sequence[Record]) -> list[str]:
+    facts = dict(zip((key for key, _ in PROTOCOL), protocol, strict=True))
+    names = list(dict.fromkeys(name for record in records for name in record["runs"][0]["results"]))
+    rows = [["", "runs", "steps", *names]]
+    floors = [record["floor"]["results"] for record in records]
+    rows.append(["training images", "", "", *(_value([floor[n] for floor in floors[:1] if n in floor]) for n in names)])
+    for record in records:
+        runs = [run["results"] for run in record["runs"]]
+        steps = sorted({next(iter(run.values()))["protocol"]["step"] for run in runs})
+        cells = [_value([run[n] for run in runs if n in run]) for n in names]
+        rows.append([f"`{record['name']}`", str(len(runs)), " / ".join(f"{step:,}" for step in steps), *cells])
+    said = [f"{title}: {facts[key]}" for key, title in PROTOCOL if facts[key]]
+    meanings: dict[str, dict[str, None]] = {}
+    for record in records:
+        for name, result in record["runs"][0]["results"].items():
+            meanings.setdefault(result["protocol"]["measure"], {})[f"`{name}`"] = None
+    return [
+        f"## {facts['data']}, seen as {facts['features']}",
+        "\n".join(f"- {line}" for line in said),
+        _table(rows),
+        "\n".join(f"- {', '.join(which)}: {meaning}" for meaning, which in meanings.items()),
+        *map(_how, records),
+    ]
+
+
+def _value(results: Sequence[Mapping[str, Any]]) -> str:
+    values = np.array([result["value"] for result in results])
+    if not len(values):
+        return ""
+    mean = f"{values.mean():.4g}"
+    return mean if len(values) == 1 else f"{mean} ± {values.std(ddof=1):.2g}"
+
+
+def _how(record: Record) -> str:
+    device = record["device"]
+    hardware = f"{device['count']} x {device['kind']}" + (
+        f", {device['cores']} cores" if device["platform"] == "cpu" else ""
+    )
+    revisions = dict.fromkeys(_revision(run["trained"]["git"]) for run in record["runs"])
+    jax = dict.fromkeys(run["trained"]["versions"]["jax"] for run in record["runs"])
+    trained = [run["train_seconds"] for run in record["runs"]]
+    times = [f"{name} {_seconds([one[name] for one in trained])}" for name in trained[0] if name != "process"]
+    measured = _seconds([run["evaluate_seconds"] for run in record["runs"]])
+    commands = [words for run in record["runs"] for words in (run["train"], run["evaluate"])]
+    return "\n".join(
+        [
+            f"### {record['name']}",
+            "",
+            f"Trained at revision {', '.join(revisions)}, measured at {_revision(record['git'])}; {hardware}; jax "
+            f"{', '.join(jax)}; {record['measured'][:10]}. Seconds of a run: {', '.join(times)}; of an "
+            f"evaluation: {measured}.",
+            "",
+            "```bash",
+            *commands,
+            record["floor"]["evaluate"],
+            "```",
+        ]
+    )
+
+
+def _revision(git: Mapping[str, Any] | None) -> str:
+    if git is None:
+        return "unknown"
+    return git["revision"][:10] + (" with changes that are not committed" if git["dirty"] else "")
+
+
+def _seconds(values: Sequence[float]) -> str:
+    low, high = min(values), max(values)
+    return f"{low:.0f}" if round(low) == round(high) else f"{low:.0f} to {high:.0f}"
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join([lines[0], "|---" * len(rows[0]) + "|", *lines[1:]])
+
+
+def main(arguments: Sequence[str]) -> None:
+    """See the module."""
+    parser = argparse.ArgumentParser(prog="python -m experiments.results", description=__doc__.splitlines()[0])
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verbs.add_parser("table", help="write RESULTS.md from the records")
+    one = verbs.add_parser("measure", help="train, evaluate and write a record")
+    one.add_argument("name", help="of the experiment")
+    one.add_argument("--label", help="of the record and its row (default: the name)")
+    one.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="one run each")
+    one.add_argument("--metrics", default="fid,kid,prdc", help="see evaluate")
+    one.add_argument("--features", help="see evaluate")
+    one.add_argument("--num", type=int, help="samples; see evaluate")
+    one.epilog = "What follows -- are settings of the experiment."
+    at = list(arguments).index("--") if "--" in arguments else len(arguments)
+    options, settings = parser.parse_args(arguments[:at]), arguments[at + 1 :]
+    if options.verb == "measure":
+        evaluation = ["--metrics", options.metrics]
+        for option in ("features", "num"):
+            value = getattr(options, option)
+            evaluation += [f"--{option}", str(value)] if value is not None else []
+        label = options.label or options.name
+        record = measure(options.name, label, options.seeds, settings, evaluation)
+        write_json(RECORDS / f"{label}.json", record)
+        print(RECORDS / f"{label}.json")
+    write_text(TABLE, render(read()))
+    print(TABLE)
+
+
+if __name__ == "__main__":
+    sys.exit(run_module(main))

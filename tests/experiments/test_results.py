@@ -1,0 +1,65 @@
+"""RESULTS.md is what the records say, and a record is what `evaluate` says."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+
+import pytest
+
+from experiments import results
+from gdl_jax.errors import UsageError
+
+
+def test_nothing_in_the_table_is_typed():
+    assert results.TABLE.read_text(encoding="utf-8") == results.render(results.read())
+
+
+def test_a_record_and_its_table(dcgan, launch, tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "RUNS", tmp_path)
+    monkeypatch.setattr(results, "RECORDS", tmp_path / "records")
+    monkeypatch.setattr(results, "TABLE", tmp_path / "RESULTS.md")
+
+    def act(words, *, echo=False):
+        if echo:
+            # Trained already.
+            shutil.copytree(dcgan.workdir, words[-1])
+            return 12.0, ""
+        answer = launch(*words)
+        assert answer.code == 0, answer
+        return 3.0, answer.out
+
+    monkeypatch.setattr(results, "_launch", act)
+    words = ["dcgan", "--label", "mine", "--seeds", "0", "3", "--metrics", "fid,prdc", "--num", "250"]
+    results.main(["measure", *words, "--", "--preset", "smoke"])
+
+    (measured,) = results.read()
+    run = measured["runs"][1]
+    again = shlex.split(run["evaluate"])[3:]
+    assert again[:2] == ["evaluate", str(tmp_path / "mine_3")]
+    assert json.loads(launch(*again).out) == run["results"]
+    assert "--preset smoke --seed 3 --workdir" in run["train"]
+    assert run["train_seconds"]["process"] == 12
+    assert run["trained"]["git"] == dcgan.config["git"]
+    assert measured["floor"]["results"]["fid"]["protocol"]["images"] == "train"
+    assert measured["device"]["cores"] >= 1
+
+    assert (tmp_path / "RESULTS.md").read_text() == results.render([measured])
+    value = run["results"]["fid"]["value"]
+    text = results.render([measured, {**measured, "name": "again"}])
+    assert text.count("\n## digits, seen as digits") == 1
+    head, _, floor, row, other = next(part for part in text.split("\n\n") if part.startswith("|")).splitlines()
+    assert head.split(" | ")[3:5] == ["fid", "precision"]
+    assert floor.startswith("| training images |")
+    assert row.startswith(f"| `mine` | 2 | 20 | {value:.4g} ± 0 |")
+    assert other.replace("again", "mine") == row
+    assert text.count(measured["floor"]["evaluate"]) == 2
+    for result in run["results"].values():
+        result["protocol"]["samples"] = 99
+    others = {**measured, "runs": [run]}
+    assert results.render([measured, others]).count("\n## digits, seen as digits") == 2
+
+    (tmp_path / "records" / "bad.json").write_text("{}")
+    with pytest.raises(UsageError, match="is no record of format 1"):
+        results.main(["table"])
