@@ -59,9 +59,9 @@ class FeatureClassifiers:
 def make(name: str, options: FeatureClassifiers) -> Path:
     """Trains one, or continues to, and writes its file."""
     folder = options.runs / f"features_{name}"
-    words = ["classifier", *RECIPES[name], "--workdir", str(folder)]
+    words = ["classifier", *RECIPES[name]]
     words += [] if options.steps is None else ["--steps", str(options.steps)]
-    if code := run_experiment(ImageClassifier, words):
+    if code := run_experiment(ImageClassifier, [*words, "--workdir", str(folder)]):
         sys.exit(code)
     run = open_run(folder, "latest")
     data = DataSpec.from_json(run.saved["data"])

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -31,7 +31,8 @@ FOLDER = Path(__file__).with_name("weights")
 SHIPPED: Mapping[str, Path] = {path.stem: path for path in sorted(FOLDER.glob("*.safetensors"))}
 """Of each data set that has one; `python -m experiments.feature_classifiers` makes them."""
 
-KIND = "classifier of gdl_jax"
+KEY = "classifier of gdl_jax"
+"""Of the metadata, the only one: a file with several has them in any order, and so no digest that stays the same."""
 
 
 def default_features(data: str, mesh: Mesh | None = None) -> Features:
@@ -46,7 +47,7 @@ def shipped_features(data: str, mesh: Mesh | None = None) -> Features:
 
 def is_classifier(weights: Weights) -> bool:
     """Whether a file is of this kind."""
-    return weights.metadata.get("kind") == KIND
+    return KEY in weights.metadata
 
 
 def stored(variables: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,31 +81,45 @@ def write_classifier(
 
     layers = {name: getattr(network, name) for name in ("num_classes", "hidden")}
     layers["blocks"] = [dataclasses.asdict(block) for block in network.blocks]
-    described = json.dumps({"network": layers, "shape": shape, "image_range": image_range})
-    if _described(described)[0] != network.clone(hidden_dropout_rate=0.0):
+    described = {"network": layers, "shape": shape, "image_range": image_range, **facts}
+    if _network_of(json.loads(json.dumps(layers))) != network.clone(hidden_dropout_rate=0.0):
         raise ValueError(f"Such a file cannot tell of the network {network}.")
-    arrays = flatten_dict(stored(variables), sep="/")
-    content = save(arrays, metadata={"kind": KIND, "described": described, **facts})
+    content = save(flatten_dict(stored(variables), sep="/"), metadata={KEY: json.dumps(described)})
     write_atomically(path, lambda file: file.write(content))
 
 
-def _described(text: str) -> tuple[CNN, tuple[int, int, int], tuple[float, float]]:
-    found = json.loads(text)
-    layers = found["network"]
-    blocks = tuple(Block(**block) for block in layers["blocks"])
-    network = CNN(layers["num_classes"], blocks, hidden=tuple(layers["hidden"]), norm=BatchNorm)
-    return network, tuple(found["shape"]), tuple(found["image_range"])
+class StoredClassifier(NamedTuple):
+    """What a file holds.
+
+    Attributes:
+        network: to logits.
+        variables: of it, float32.
+        shape: of its images.
+        image_range: of its images.
+        facts: "data", "accuracy", and what else is told of it.
+    """
+
+    network: CNN
+    variables: dict[str, Any]
+    shape: tuple[int, int, int]
+    image_range: tuple[float, float]
+    facts: dict[str, Any]
 
 
-def classifier_features(path: Path, weights: Weights, mesh: Mesh | None = None) -> Features:
-    """What goes into the last layer of the classifier of a file.
+def shipped_classifier(data: str) -> StoredClassifier:
+    """The one that comes with this library for the data set of this name."""
+    return stored_classifier(SHIPPED[data], read_weights(SHIPPED[data]))
+
+
+def stored_classifier(path: Path, weights: Weights) -> StoredClassifier:
+    """That of a file.
 
     Raises:
         UsageError: the file is damaged.
     """
     try:
-        network, shape, image_range = _described(weights.metadata["described"])
-        data, accuracy = (weights.metadata[name] for name in ("data", "accuracy"))
+        facts = json.loads(weights.metadata[KEY])
+        network, shape, image_range = _network_of(facts["network"]), tuple(facts["shape"]), tuple(facts["image_range"])
         wanted = jax.eval_shape(partial(network.init, train=False), jax.random.key(0), jnp.zeros((1, *shape)))
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{path} is damaged: its metadata describe no classifier ({error}).") from error
@@ -117,13 +132,29 @@ def classifier_features(path: Path, weights: Weights, mesh: Mesh | None = None) 
             f"{path} does not hold the classifier that it describes: {wrong} is {found.get(wrong, 'missing')} and not "
             f"{expected.get(wrong, 'expected')}."
         )
+    return StoredClassifier(network, unflatten_dict(arrays, sep="/"), shape, image_range, facts)
+
+
+def _network_of(layers: Mapping[str, Any]) -> CNN:
+    blocks = tuple(Block(**block) for block in layers["blocks"])
+    return CNN(layers["num_classes"], blocks, hidden=tuple(layers["hidden"]), norm=BatchNorm)
+
+
+def classifier_features(path: Path, weights: Weights, mesh: Mesh | None = None) -> Features:
+    """What goes into the last layer of the classifier of a file.
+
+    Raises:
+        UsageError: the file is damaged.
+    """
+    network, variables, shape, image_range, facts = stored_classifier(path, weights)
+    data, accuracy = (facts.get(name, "unknown") for name in ("data", "accuracy"))
     name = f"{data}_classifier_{weights.sha256[:8]}"
     return cnn_features(
         name,
         f"inputs of the last layer of {name} (accuracy {accuracy}; the number is the beginning of the SHA-256 of "
         f"{path.name})",
         network,
-        unflatten_dict(arrays, sep="/"),
+        variables,
         shape=shape,
         image_range=image_range,
         sha256=weights.sha256,

@@ -29,6 +29,7 @@ from gdl_jax.steps.state import NetworkState, TrainState
 from gdl_jax.training import loop
 from gdl_jax.training.checkpoint import Checkpoints
 from gdl_jax.training.interrupt import Interrupt
+from gdl_jax.training.sample_metrics import metrics_of
 from gdl_jax.training.settings import RunSettings
 from gdl_jax.training.sharding import make_mesh
 
@@ -298,7 +299,9 @@ def train_line(tmp_path, monkeypatch, compiles_once) -> Callable[..., Run]:
         monkeypatch.setattr(loop, "make_mesh", lambda: make_mesh(jax.devices()[:devices]))
         workdir = tmp_path / name
         chosen = RunSettings(**(settings | {"data": DataSettings(size=8)} | changes))
-        job = loop.Job(model=model or Line(), train=data, test=data, settings=chosen, workdir=workdir)
+        model = model or Line()
+        metrics = metrics_of(model, data, data, chosen, loop.make_mesh())
+        job = loop.Job(model=model, train=data, test=data, settings=chosen, workdir=workdir, metrics=metrics)
         # Optax raises a float to an integer power.
         with jax.numpy_dtype_promotion("standard"):
             loop.train(job, Interrupt())

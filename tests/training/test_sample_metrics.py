@@ -1,0 +1,98 @@
+"""Metrics of samples while training: when, under which names, for how long, and which checkpoint they keep."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+import pytest
+
+from gdl_jax.data.source import DataSettings, load
+from gdl_jax.errors import UsageError
+from gdl_jax.metrics.classifiers import default_features
+from gdl_jax.pictures.report import histories
+from gdl_jax.steps.devices import make_mesh
+from gdl_jax.training.checkpoint import Checkpoints
+from gdl_jax.training.sample_metrics import metrics_of
+from gdl_jax.training.settings import EvalSettings, RunSettings
+
+NEVER = 10**6
+
+
+def curves(run):
+    """Steps and values of every measure, as the report draws them."""
+    found = histories([line for line in run.lines() if "evaluation" in line], "evaluation")
+    return {name: dict(zip(history.steps, history.values, strict=True)) for name, history in found.items()}
+
+
+@pytest.mark.parametrize(("metric", "value", "higher"), [("kid", "kid", False), ("is", "inception_score", True)])
+def test_the_best_checkpoint_is_the_one_with_the_best_metric(train_line, metric, value, higher, capsys):
+    run = train_line(
+        "run", checkpoint_every=NEVER, evaluate_every=8, keep_checkpoints=1, eval=EvalSettings(every=4, metrics=metric)
+    )
+    found = curves(run)
+    own = found[f"test/{default_features('digits').name}/{value}"]
+    assert list(own) == [4, 8, 12, 16, 20]
+    assert list(found["test/frechet_pixels"]) == [8, 16, 20]
+    best = (max if higher else min)(own, key=own.get)
+    checkpoints = Checkpoints(run.checkpoints, higher_is_better=higher, read_only=True)
+    assert checkpoints.best() == best
+    assert checkpoints.steps() == sorted({best, 20})
+    said = [line for line in capsys.readouterr().out.splitlines() if "metrics took" in line]
+    assert len(said) == 5
+    assert said[0].startswith("step 4: metrics took ")
+    assert said[0].endswith(" of the 600 s of --eval.seconds are spent")
+
+
+def test_they_stop_when_their_time_is_spent(train_line, capsys):
+    run = train_line("run", eval=EvalSettings(every=4, metrics="kid", features="pixels", seconds=1e-6))
+    assert list(curves(run)["test/pixels/kid"]) == [4]
+    said = [line for line in capsys.readouterr().out.splitlines() if "no metrics, for " in line]
+    assert [line.split(":")[0] for line in said] == ["step 8", "step 12", "step 16", "step 20"]
+
+
+def test_more_of_the_same_state_is_the_same(line):
+    """Every evaluation draws the same samples, so that the curve shows the model and not the draw."""
+    data = load(DataSettings(size=8, num_examples=40), "train")
+    settings = RunSettings(eval=EvalSettings(every=1, metrics="kid,prdc", features="pixels", num=50))
+    metrics = metrics_of(line(), data, data, settings, make_mesh())
+    state = line().init(jax.random.key(0), {"image": np.zeros((2, 8, 8, 1), np.float32)})
+    first, second = metrics.values(state), metrics.values(state)
+    assert first == second
+    assert set(first) == {
+        f"test/pixels/{name}" for name in ("kid", "kid_standard_error", "precision", "recall", "density", "coverage")
+    }
+    told = metrics.results(state, protocol={"run": "line"})["kid"]
+    assert told["value"] == first["test/pixels/kid"]
+    assert {"samples": 50, "real": 40, "run": "line", "seed": 0, "images": "samples"}.items() <= told[
+        "protocol"
+    ].items()
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"metrics": "fdi"}, "There is no metric 'fdi'"),
+        ({"metrics": "fid"}, "fid needs 65 or more samples for a covariance of 64 features .* there are 40"),
+        ({"metrics": "is", "features": "pixels"}, "is needs a classifier"),
+        ({"features": "none.pth"}, "There is no weight file none.pth"),
+    ],
+)
+def test_mistakes_are_told_before_training(changes, match, line):
+    data = load(DataSettings(size=8, num_examples=40), "train")
+    with pytest.raises(UsageError, match=match):
+        metrics_of(line(), data, data, RunSettings(eval=EvalSettings(every=1, **changes)), make_mesh())
+
+
+def test_a_model_that_draws_nothing():
+    data = load(DataSettings(size=8, num_examples=40), "train")
+    with pytest.raises(UsageError, match="draws no images"):
+        metrics_of(object(), data, data, RunSettings(eval=EvalSettings(every=1, metrics="kid")), make_mesh())
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [({"every": -1}, "--eval.every is -1"), ({"num": 1}, "--eval.num is 1"), ({"seconds": 0.0}, "--eval.seconds is 0")],
+)
+def test_settings(changes, match):
+    with pytest.raises(UsageError, match=match):
+        EvalSettings(**changes)
