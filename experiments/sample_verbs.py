@@ -24,7 +24,7 @@ from gdl_jax.metrics.modes import class_coverage
 from gdl_jax.metrics.neighbours import Neighbours, nearest
 from gdl_jax.metrics.readout import area_under_curve
 from gdl_jax.models.model import Samples
-from gdl_jax.pictures.charts import INK, SOFT, chart, legend_outside, save_chart
+from gdl_jax.pictures.charts import INK, SOFT, chart, legend_outside, save_chart, style
 from gdl_jax.pictures.curves import PALETTE
 from gdl_jax.pictures.human_study import human_study
 from gdl_jax.pictures.latent_plane import captioned, titled
@@ -274,7 +274,8 @@ def show_modes(options: ShowModes) -> None:
     missing = [name for name, share in zip(classes, found.shares, strict=True) if not share]
     words = f"missing: {', '.join(missing)}" if missing else "no class is missing"
     title = f"{judged.run.saved['name']}, step {judged.run.step:,}, {options.num:,} samples: {words}"
-    _chart(judged, "modes", _bars(classes, found.shares, shares, title))
+    with style():
+        _chart(judged, "modes", _bars(classes, found.shares, shares, title))
     of_classes = {
         name: {"samples": float(share), "data": float(wanted)}
         for name, share, wanted in zip(classes, found.shares, shares, strict=True)
@@ -327,7 +328,8 @@ def show_birthday(options: ShowBirthday) -> None:
         f"below {found.threshold:.3f} a pair counts as one sample twice"
     )
     judged.save("birthday_pairs", titled(captioned(cells.reshape(-1, *cells.shape[2:]), words, columns=9), title))
-    _chart(judged, "birthday", _collisions(found))
+    with style():
+        _chart(judged, "birthday", _collisions(found))
     estimate = None if np.isnan(found.estimate) else found.estimate
     numbers = {"sizes": found.sizes, "collisions": found.collisions, "threshold": found.threshold, "support": estimate}
     judged.write("birthday", {**judged.said, "batches": options.batches, **numbers, "warning": WARNING})

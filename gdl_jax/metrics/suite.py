@@ -257,7 +257,9 @@ MEASURES: Mapping[str, Measure] = {
         reason=f"an extrapolation from half of them, with {COVARIANCE}",
     ),
     "kid": Measure(
-        _kid, "unbiased squared MMD of the cubic kernel, 100 subsets of 1,000 (Binkowski et al. 2018)", ("kid", "min")
+        _kid,
+        "unbiased squared MMD of the cubic kernel, 100 subsets of 1,000, or all of fewer (Binkowski et al. 2018)",
+        ("kid", "min"),
     ),
     "is": Measure(
         _is,

@@ -40,6 +40,7 @@ SUBJECT = """
     if (!waiting || given.length !== seen.length) return;
     seen.push(picture.hidden ? "hidden" : "shown");
     if (seen.length % 2 === 0 && !picture.hidden) { seen.pop(); return; }
+    if (getComputedStyle(start).display !== "none") throw new Error("the start button is still there");
     const real = study.items[current].real !== (current === study.items.length - 1);
     const key = study.task === "rating" ? (real ? "5" : "2") : (real ? "r" : "g");
     document.body.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true}));
