@@ -106,6 +106,7 @@ FAMILIES = (
     "concepts",
     "convolutions",
     "densities",
+    "gan_grid",
     "gans",
     "linear_models",
     "manifolds",

@@ -1,0 +1,292 @@
+"""What the alternating step is told beside its networks and its loss, on dense networks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from gdl_jax.layers.normalisation import BatchNorm
+from gdl_jax.losses.adversarial import non_saturating, wasserstein
+from gdl_jax.losses.labels import Labels
+from gdl_jax.losses.penalties import r1
+from gdl_jax.models.discrete_gan import DiscreteGAN, black_and_white
+from gdl_jax.models.gan import GAN, ClassTerms, Regulariser
+from gdl_jax.networks.conditional import AuxiliaryDiscriminator, LabelledGenerator
+from gdl_jax.networks.dense_gan import DenseDiscriminator, DenseGenerator
+from gdl_jax.steps.phases import run_phases
+
+jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+
+KEY, BATCH, CLASSES = jax.random.key(0), 8, 3
+REAL = jax.random.uniform(jax.random.key(1), (3, BATCH, 4, 4, 1), minval=-1)
+LABEL = jnp.arange(3 * BATCH, dtype=jnp.int32).reshape(3, BATCH) % CLASSES
+FIRST = {"image": REAL[:1], "label": LABEL[:1]}
+ALL = {"image": REAL, "label": LABEL}
+
+TINY = GAN(
+    generator=DenseGenerator((4, 4, 1), (5, 5), norm=BatchNorm),
+    discriminator=DenseDiscriminator((6, 5), norm=BatchNorm),
+    optimizers={"generator": optax.sgd(0.1), "discriminator": optax.sgd(0.2)},
+    loss=non_saturating(),
+    latent_size=3,
+)
+
+
+def start(model):
+    return jit(model.init)(KEY, {name: value[0] for name, value in ALL.items()})
+
+
+def assert_close(found, wanted, **tolerance):
+    assert jax.tree.structure(found) == jax.tree.structure(wanted)
+    jax.tree.map(partial(np.testing.assert_allclose, **{"rtol": 1e-4, "atol": 1e-6, **tolerance}), found, wanted)
+
+
+def updates(model, steps=1):
+    """How often each phase updated, by counting optimisers."""
+    counting = {name: optax.chain(optax.sgd(0.01), optax.scale_by_schedule(lambda _: 1.0)) for name in TINY.optimizers}
+    model = replace(model, optimizers=counting)
+    state, step = start(model), jit(model.step)
+    batches = jax.tree.map(lambda x: x[: model.batches_per_step], ALL)
+    for i in range(steps):
+        state, _ = step(state, batches, jax.random.fold_in(KEY, i))
+    return {name: int(network.opt_state[1].count) for name, network in state.networks.items()}
+
+
+def test_every_network_is_updated_as_often_as_said():
+    model = replace(
+        TINY,
+        discriminator=DenseDiscriminator((6, 5)),
+        discriminator_repeats=3,
+        generator_repeats=2,
+        regularisers=(Regulariser(penalty=r1, weight=1.0, interval=3, name="r1"),),
+    )
+    assert model.batches_per_step == 3
+    # Of four steps, the lazy phase is in the first and in the last.
+    assert updates(model, 4) == {"discriminator": 4 * 3 + 2, "generator": 4 * 2}
+
+
+def test_a_lazy_regulariser_has_a_phase_of_its_own_as_much_stronger():
+    penalty = Regulariser(penalty=lambda critic, real, fake, key: critic(real).mean(), weight=0.5, interval=4, name="p")
+    model = replace(TINY, regularisers=(penalty,))
+    assert [(phase.name, phase.interval) for phase in model.phases()] == [
+        ("discriminator", 1),
+        ("p", 4),
+        ("generator", 1),
+    ]
+    state = start(model)
+    network = state.networks["discriminator"]
+
+    @jit
+    def run(state):
+        new, _ = run_phases(model.phases()[1:2], model.optimizers, state, FIRST, KEY)
+
+        def mean_logit(params):
+            return network.apply_in_training(TINY.discriminator, params, REAL[0], key=KEY)[0].mean()
+
+        return new, jax.grad(mean_logit)(network.params)
+
+    new, slope = run(state)
+    assert_close(
+        new.networks["discriminator"].params, jax.tree.map(lambda p, s: p - 0.2 * 2 * s, network.params, slope)
+    )
+    # Its calls keep no statistics, and the generator does not move.
+    assert_close(new.networks["discriminator"].collections, network.collections, rtol=0, atol=0)
+    assert_close(new.networks["generator"], state.networks["generator"], rtol=0, atol=0)
+
+
+def test_the_spectral_collection_moves_once_per_update_of_the_critic():
+    model = replace(TINY, discriminator=DenseDiscriminator((6, 5), spectral=True), discriminator_repeats=2,
+                    regularisers=(Regulariser(penalty=r1, weight=1.0),), optimizers=dict.fromkeys(
+                        TINY.optimizers, optax.sgd(0.0)))  # fmt: skip
+    state = start(model)
+    # Away from where the warm-up has led, so that every iteration shows.
+    network = state.networks["discriminator"]
+    turned = jax.tree.map(lambda u: jnp.roll(u, 1), network.collections)
+    state = state.replace(networks=state.networks | {"discriminator": network.replace(collections=turned)})
+    new, _ = jit(model.step)(state, {"image": REAL[:2]}, KEY)
+    for name, layer in network.params.items():
+        w, u = np.asarray(layer["kernel"], np.float64).T, np.asarray(turned["spectral"][name]["u"], np.float64)
+        for _ in range(2):
+            u = w @ (w.T @ u)
+            u /= np.linalg.norm(u)
+        np.testing.assert_allclose(new.networks["discriminator"].collections["spectral"][name]["u"], u, rtol=1e-3)
+
+
+def test_joint_batches_are_normalised_together():
+    seen = []
+
+    class Noted(GAN):
+        def _judge(self, params, state, images, labels, key):
+            seen.append(images.shape)
+            return super()._judge(params, state, images, labels, key)
+
+    model = Noted(**{name: getattr(TINY, name) for name in TINY.__dataclass_fields__} | {"joint_batches": True})
+    jax.eval_shape(model.step, jax.eval_shape(model.init, KEY, {"image": REAL[0]}), FIRST, KEY)
+    assert seen == [(2 * BATCH, 4, 4, 1)] * 2
+    # Without norm and dropout the two ways are the same.
+    plain = replace(TINY, discriminator=DenseDiscriminator((6, 5)))
+    state = start(plain)
+    one, two = (jit(replace(plain, joint_batches=joint).step)(state, FIRST, KEY)[0] for joint in (False, True))
+    assert_close(one, two)
+
+
+def test_views_are_of_real_and_generated_images_in_both_phases():
+    seen = []
+
+    def view(images, key, step):
+        seen.append(images.shape)
+        return jnp.zeros_like(images)
+
+    model = replace(TINY, discriminator=DenseDiscriminator((6, 5)), views=(view,))
+    state = start(model)
+    new, metrics = jit(model.step)(state, FIRST, KEY)
+    assert seen == [(BATCH, 4, 4, 1)] * 4
+    means = {name: mean.value() for name, mean in metrics.means.items()}
+    # All images look the same, and no gradient comes through to the generator.
+    assert means["discriminator/logit_real"] == pytest.approx(means["discriminator/logit_fake"], abs=1e-6)
+    assert means["generator/gradient_norm"] == 0
+    assert_close(new.networks["generator"].params, state.networks["generator"].params, rtol=0, atol=0)
+
+
+def test_labels_reach_the_discriminators_loss_alone():
+    state = start(TINY)
+    flipped = replace(TINY, labels=Labels(flip=1.0))
+
+    @jit
+    def run(state):
+        return [run_phases(model.phases(), model.optimizers, state, FIRST, KEY)[1] for model in (TINY, flipped)]
+
+    plain, other = run(state)
+    assert plain.means["discriminator/logit_real"].value() == other.means["discriminator/logit_real"].value()
+    assert abs(plain.means["discriminator/loss"].value() - other.means["discriminator/loss"].value()) > 1e-3
+
+
+def test_accuracies_where_a_logit_has_a_side():
+    for loss, has in ((non_saturating(), True), (wasserstein(), False)):
+        metrics = jax.eval_shape(replace(TINY, loss=loss).step, start(TINY), FIRST, KEY)[1]
+        assert ("discriminator/accuracy_real" in metrics.means) == has
+
+
+# Classes
+
+
+def test_class_terms_are_added_to_both_losses():
+    """The class of a real and of a generated image, which has the label of the real one."""
+    terms = ClassTerms(on_real=2.0, on_fake=3.0, generator=5.0)
+    model = replace(
+        TINY,
+        generator=LabelledGenerator(TINY.generator, CLASSES),
+        discriminator=AuxiliaryDiscriminator(DenseDiscriminator((6, 5)), CLASSES),
+        num_classes=CLASSES,
+        class_terms=terms,
+    )
+    without = replace(model, class_terms=ClassTerms(on_real=0.0, on_fake=0.0, generator=0.0))
+    state = start(model)
+    g, d = (state.networks[name] for name in ("generator", "discriminator"))
+
+    @jit
+    def run(state):
+        metrics = [run_phases(m.phases()[i : i + 1], m.optimizers, state, FIRST, KEY)[1] for m in (model, without)
+                   for i in (0, 1)]  # fmt: skip
+        k_fake = jax.random.split(jax.random.fold_in(jax.random.fold_in(KEY, 0), 0), 5)[0]
+        latents = model.sample_latents(jax.random.split(k_fake)[0], BATCH)
+        fake, _ = g.apply_in_training(model.generator, g.params, latents, LABEL[0], key=KEY)
+        told = [model.discriminator.apply(d.variables(), x, LABEL[0], train=True)[1] for x in (REAL[0], fake)]
+        return metrics, [-jnp.take_along_axis(jax.nn.log_softmax(x), LABEL[0][:, None], 1).mean() for x in told]
+
+    (d_with, g_with, d_plain, g_plain), (of_real, of_fake) = run(state)
+    value = lambda metrics, name: metrics.means[name].value()  # noqa: E731
+    assert value(d_with, "discriminator/cross_entropy_real") == pytest.approx(float(of_real), rel=1e-4)
+    assert value(d_with, "discriminator/cross_entropy_fake") == pytest.approx(float(of_fake), rel=1e-4)
+    added = value(d_with, "discriminator/loss") - value(d_plain, "discriminator/loss")
+    assert added == pytest.approx(float(2 * of_real + 3 * of_fake), rel=1e-4)
+    assert value(g_with, "generator/loss") - value(g_plain, "generator/loss") > 5 * 0.5
+
+
+def test_samples_have_one_class_after_the_other():
+    model = replace(TINY, generator=LabelledGenerator(TINY.generator, CLASSES), num_classes=CLASSES,
+                    discriminator=AuxiliaryDiscriminator(DenseDiscriminator((6, 5)), CLASSES))  # fmt: skip
+    state = start(model)
+    latents = jnp.ones((6, 3))
+    images = jit(model.decode)(state, latents)
+    np.testing.assert_allclose(images[:3], images[3:], atol=1e-6)
+    assert abs(images[0] - images[1]).max() > 1e-3
+    chosen = jit(model.decode)(state, latents, jnp.full((6,), 1, jnp.int32))
+    np.testing.assert_allclose(chosen, np.repeat(images[1:2], 6, 0), atol=1e-6)
+
+
+# Latent vectors and averages
+
+
+def test_latent_vectors_on_a_sphere():
+    z = np.asarray(replace(TINY, latent_distribution="sphere", latent_size=7).sample_latents(KEY, 1000), np.float64)
+    np.testing.assert_allclose(np.square(z).sum(1), 7, rtol=1e-5)
+    np.testing.assert_allclose(z.mean(0), 0, atol=0.15)
+
+
+def test_recalibration_takes_the_statistics_of_the_averaged_generator():
+    model = replace(TINY, ema_decay=0.5, recalibration_batches=3)
+    state = start(model)
+    network = state.networks["generator"]
+    ema = jax.tree.map(lambda x: x + 0.5, network.params)
+    wrong = jax.tree.map(lambda x: x + 7, network.collections)
+    state = state.replace(networks=state.networks | {"generator": network.replace(ema=ema, collections=wrong)})
+    latents = jax.random.normal(KEY, (5, 3))
+
+    @jit
+    def run(state):
+        statistics = []
+        for (z,) in model._calibration_inputs():
+            # One batch, all of whose weight is new.
+            fresh = model.generator.clone(norm=partial(BatchNorm, momentum=0.0))
+            variables = {"params": ema} | wrong
+            statistics.append(fresh.apply(variables, z, train=True, mutable=["batch_stats"])[1])
+        mean = jax.tree.map(lambda *x: sum(x) / 3, *statistics)
+        return model.decode(state, latents), model.generator.apply({"params": ema} | mean, latents, train=False)
+
+    found, wanted = run(state)
+    np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-4)
+    running = jit(replace(model, recalibration_batches=0).decode)(state, latents)
+    assert abs(found - running).max() > 1e-2
+
+
+# Discrete images
+
+
+def test_a_discrete_gan_learns_through_its_draws():
+    """Of one latent number, towards images that are all white: the policy gradient makes white likelier."""
+    model = DiscreteGAN(
+        generator=DenseGenerator((2, 2, 1), (), output=lambda logits: logits),
+        discriminator=DenseDiscriminator((8,)),
+        optimizers=dict.fromkeys(TINY.optimizers, optax.adam(0.03)),
+        loss=non_saturating(),
+        latent_size=1,
+        views=(black_and_white,),
+        draws=10,
+    )
+    white = {"image": jnp.full((1, 16, 2, 2, 1), 0.4)}
+    state = jit(model.init)(KEY, {"image": white["image"][0]})
+
+    @jit
+    def train(state):
+        def step(state, i):
+            with jax.numpy_dtype_promotion("standard"):
+                new, metrics = model.step(state, white, jax.random.fold_in(KEY, i))
+            return new, metrics.means["generator/effective_draws"].total
+
+        return jax.lax.scan(step, state, jnp.arange(150))
+
+    new, effective = train(state)
+    decode = jit(model.decode)
+    z = model.sample_latents(KEY, 200)
+    assert decode(new, z).mean() > decode(state, z).mean() + 0.3
+    assert 1 <= effective.min() <= effective.max() <= 10
+    drawn = np.asarray(jit(model.sample, static_argnums=2)(new, KEY, 200))
+    assert set(np.unique(drawn)) <= {-1.0, 1.0}
+    assert drawn.mean() == pytest.approx(float(decode(new, z).mean()), abs=0.15)
