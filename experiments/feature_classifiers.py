@@ -4,6 +4,13 @@
     python -m experiments.feature_classifiers digits mnist fashion_mnist cifar10
 
 Each is the experiment `classifier` with the settings of `RECIPES`, its run in runs/features_NAME.
+
+| data | accuracy on the test set | CPU time | file |
+|---|---|---|---|
+| digits | 98.99 % (400 steps) | both | 241 KB |
+| mnist | 99.27 % (2,000 steps) | 4.1 min | 241 KB |
+| fashion_mnist | 91.57 % (2,000 steps) | 3.7 min | 241 KB |
+| cifar10 | 71.77 % (1,200 steps) | 8.1 min | 914 KB |
 """
 
 from __future__ import annotations

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 
+import jax
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
+from experiments import evaluation
 from experiments.evaluation import open_features
+from gdl_jax.metrics.classifiers import KEY, SHIPPED, default_features
 from gdl_jax.metrics.suite import MEASURES
+from gdl_jax.networks.weights import read_weights
+from gdl_jax.steps.devices import make_mesh
 
 
 @pytest.fixture
@@ -46,7 +52,9 @@ def test_training_images_are_nearer_than_samples(measured):
     of_samples, of_data = (measured("--metrics", "fid,prdc", "--images", images) for images in ("samples", "train"))
     assert of_data["fid"]["value"] < of_samples["fid"]["value"]
     assert of_data["precision"]["value"] > of_samples["precision"]["value"]
-    assert of_data["fid"]["protocol"]["features"] == "pixels"
+    shipped = default_features("digits")
+    said = of_data["fid"]["protocol"]
+    assert (said["features"], said["features_sha256"]) == (shipped.name, shipped.sha256)
 
 
 def test_number_and_seed_of_the_samples(measured):
@@ -56,15 +64,32 @@ def test_number_and_seed_of_the_samples(measured):
     assert some[0]["protocol"]["samples"] == 100
 
 
-def test_table(dcgan, launch):
+def test_one_device_and_eight(measured, monkeypatch):
+    """Only rounding differs: a batch is split, and a matrix product of fewer rows may be summed in another order."""
+    names = "fid,kid,is,prdc"
+    eight = measured("--metrics", names)
+    monkeypatch.setattr(evaluation, "make_mesh", lambda: make_mesh(jax.devices()[:1]))
+    one = measured("--metrics", names)
+    assert one.keys() == eight.keys()
+    for name, result in one.items():
+        assert result["protocol"] == eight[name]["protocol"]
+        assert result["value"] == pytest.approx(eight[name]["value"], rel=1e-5, abs=1e-12), name
+
+
+def test_table_with_the_digest_of_the_weights(dcgan, launch):
     lines = launch("evaluate", dcgan.workdir, "--metrics", "fid").out.splitlines()
     assert lines[0] == "dcgan, step 20, 296 test examples of digits"
-    assert lines[1].split()[0] == "fid"
+    sha256 = default_features("digits").sha256
+    assert lines[1].split()[:2] == ["fid", f"[digits_classifier_{sha256[:8]}]"]
 
 
 def test_mistakes(dcgan, runs, launch, says, tmp_path):
     says(launch("evaluate", dcgan.workdir, "--metrics", "fdi"), "There is no metric 'fdi'")
-    says(launch("evaluate", dcgan.workdir, "--metrics", "is"), "needs a classifier")
+    says(launch("evaluate", dcgan.workdir, "--metrics", "is", "--features", "pixels"), "needs a classifier")
+    says(
+        launch("evaluate", dcgan.workdir, "--metrics", "fid", "--num", 64),
+        "fid needs 65 or more samples for a covariance of 64 features that is of full rank; there are 64",
+    )
     says(launch("evaluate", dcgan.workdir, "--metrics", "fid", "--num", 1), "num")
     says(
         launch("evaluate", dcgan.workdir, "--metrics", "fid", "--images", "train", "--num", 9999),
@@ -72,3 +97,22 @@ def test_mistakes(dcgan, runs, launch, says, tmp_path):
     )
     says(launch("evaluate", runs("classifier").workdir, "--metrics", "fid"), "draws no images")
     says(launch("evaluate", dcgan.workdir, "--features", tmp_path / "none.pth"), "There is no weight file")
+
+
+def test_damaged_weights(dcgan, launch, says, tmp_path):
+    path = tmp_path / "weights.safetensors"
+
+    def damaged(wanted, change):
+        weights = read_weights(SHIPPED["digits"])
+        arrays, metadata = dict(weights.arrays), dict(weights.metadata)
+        change(arrays, metadata)
+        save_file(arrays, path, metadata=metadata)
+        says(launch("evaluate", dcgan.workdir, "--metrics", "fid", "--features", path), wanted)
+
+    bias = "params/MLP_0/Dense_0/bias"
+    damaged("The features of 296 of 296 samples are not finite", lambda a, _: a.update({bias: a[bias] * np.nan}))
+    damaged(f"does not hold the classifier that it describes: {bias} is missing", lambda a, _: a.pop(bias))
+    damaged("its metadata describe no classifier", lambda _, m: m.update({KEY: "{}"}))
+    damaged("holds the weights of no network whose features are known here", lambda _, m: m.pop(KEY))
+    path.write_bytes(SHIPPED["digits"].read_bytes()[:5000])
+    says(launch("evaluate", dcgan.workdir, "--features", path), "holds no arrays that can be read")
