@@ -116,6 +116,7 @@ FAMILIES = (
     "regression",
     "representations",
     "sequences",
+    "tequila",
     "toolkit",
 )
 """The modules of experiments and studies; importing one registers what is in it."""
