@@ -41,8 +41,8 @@ class Evaluate(OnCheckpoint):
     features: str | None = None
     """In which features images are compared: pixels; the name of a data set whose classifier comes with this library
     (digits, mnist, fashion_mnist, cifar10); the run of a classifier, or what export made of one; or a file with the
-    weights of Inception v3, VGG-16 or VGG-19 (.pth, .h5, .safetensors, .npz). Default: the classifier of the run's own
-    data set where there is one, else pixels."""
+    weights of Inception v3, VGG-16 or VGG-19 (.pth, .h5, .safetensors, .npz). Default of --metrics: the classifier of
+    the run's own data set where there is one, else pixels; without --metrics, as while training, pixels alone."""
     metrics: str = ""
     """Take these instead: some of fid, fid_infinity, kid, is, prdc, prd, modes, memorisation, birthday, parzen,
     ms_ssim, ppl, triangles, with commas between; "all" for all that suit every model and the features."""
@@ -95,17 +95,17 @@ def evaluate(options: Evaluate) -> None:
         for given, said in ((options.features, "--features"), (options.metrics, "--metrics")):
             if given:
                 raise UsageError(f"{run.saved['name']} draws no images that could be measured; leave {said} out.")
-    features = default_features(data.name, mesh) if options.features is None else open_features(options.features, mesh)
+    chosen = None if options.features is None else open_features(options.features, mesh)
     state = put(jax.tree.map(np.asarray, run.state), replicated(mesh))
     title = f"{run.saved['name']}, step {run.step}, {len(test)} test examples of {data.name}"
     if options.metrics:
-        found = _metrics(options, run, state, features, mesh)
+        found = _metrics(options, run, state, chosen or default_features(data.name, mesh), mesh)
         if options.json:
             print(json.dumps(found))
         else:
             print("\n".join([title, *lines(found)]))
         return
-    seen = (PIXELS,) if features is PIXELS else (PIXELS, features)
+    seen = (PIXELS,) if chosen in (None, PIXELS) else (PIXELS, chosen)
     observer = Observer(run.model, train, test, run.experiment, mesh, seen)
     values = observer.evaluate(state)
     found = {"name": run.saved["name"], "workdir": str(options.workdir), "step": run.step}

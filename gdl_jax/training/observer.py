@@ -32,6 +32,11 @@ from gdl_jax.training.sharding import local_rows, put, replicated, split_along
 RECONSTRUCTIONS = 10
 
 
+def whole_batch(batch_size: int, mesh: Mesh) -> int:
+    """The next size that the devices can share; a run may be looked at on other devices than it was trained on."""
+    return -(-batch_size // mesh.size) * mesh.size
+
+
 def padded_batches(
     source: Source, batch_size: int, rows: slice
 ) -> Iterator[tuple[Mapping[str, np.ndarray], np.ndarray]]:
@@ -56,6 +61,7 @@ def evaluate_examples(
     )
     totals: dict[str, float] = {}
     count = 0.0
+    batch_size = whole_batch(batch_size, mesh)
     batches = padded_batches(source, batch_size, local_rows(batch_size, mesh))
     for number, (batch, weights) in enumerate(batches):
         placed = put(dict(batch), split_along(mesh, 0))
@@ -159,7 +165,7 @@ class Observer:
 
     def predict(self, state: TrainState) -> tuple[Int[np.ndarray, " num"], Int[np.ndarray, " num"]]:
         """Labels and most probable classes of the test images."""
-        batch_size = self.settings.batch_size
+        batch_size = whole_batch(self.settings.batch_size, self.mesh)
         found = [
             np.asarray(self._classify(state, put(dict(batch), split_along(self.mesh, 0))))
             for batch, _ in padded_batches(self.test, batch_size, local_rows(batch_size, self.mesh))

@@ -50,10 +50,10 @@ def first(num: int) -> ArraySource:
 
 
 @pytest.mark.parametrize("num", [1, 7, 8, 13])
-@pytest.mark.parametrize("devices", [1, 8])
-def test_filling_does_not_count(num, devices):
+@pytest.mark.parametrize(("devices", "batch_size"), [(1, 8), (8, 8), (8, 5)])
+def test_filling_does_not_count(num, devices, batch_size):
     mesh = make_mesh(jax.devices()[:devices])
-    found = evaluate_examples(Brightness(), state(3), first(num), batch_size=8, seed=0, mesh=mesh)
+    found = evaluate_examples(Brightness(), state(3), first(num), batch_size=batch_size, seed=0, mesh=mesh)
     wanted = 3 * (2 * IMAGES[:num].astype(np.float64) / 255 - 1).mean()
     assert found["mean"] == pytest.approx(wanted, rel=1e-6)
     assert found["label"] == pytest.approx((num - 1) / 2)
