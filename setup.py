@@ -34,7 +34,7 @@ setup(
         "test": [
             "pytest>=8.3",
             "pytest-timeout>=2.3",
-            "pytest-xdist>=3.6",
+            "pytest-xdist>=3.7",
             "chex>=0.1.91",
             "beartype>=0.21",
             "scikit-image>=0.25",

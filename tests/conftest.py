@@ -4,6 +4,7 @@ import atexit
 import os
 import shutil
 import tempfile
+from pathlib import Path
 
 from gdl_jax import runtime
 
@@ -18,3 +19,26 @@ import jax  # noqa: E402
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+LONGEST = (
+    "training/test_devices.py",
+    "experiments/test_grid.py",
+    "experiments/test_studies.py",
+    "test_readme.py",
+    "training/test_processes.py",
+    "models/test_learning.py",
+    "models/test_gan_grid.py",
+    "training/test_kill.py",
+    "experiments/test_autoencoders.py",
+    "benchmarks/test_parity.py",
+    "training/test_signals.py",
+    "training/test_disk.py",
+    "models/test_annotations.py",
+    "layers/test_convolution.py",
+)
+
+
+def pytest_collection_modifyitems(items):
+    """The files that take longest first, since a worker takes whole files: in the end none is left alone with one."""
+    places = {Path(__file__).parent / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
