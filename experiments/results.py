@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -67,15 +68,17 @@ def measure(name: str, label: str, seeds: Sequence[int], words: Sequence[str], e
     for seed in seeds:
         workdir = RUNS / f"{label}_{seed}"
         train = [name, *words, "--seed", str(seed), "--workdir", str(workdir)]
-        run, _ = _launch(train, echo=True)
+        before = _trained(workdir)
+        _launch(train, echo=True)
+        after = _trained(workdir)
         evaluate = ["evaluate", str(workdir), *evaluation, "--json"]
         seconds, found = _launch(evaluate)
         runs.append(
             {
                 "seed": seed,
                 "train": _command(train),
-                "trained": _saved(workdir),
-                "train_seconds": _trained(workdir, run),
+                # Who continues a run writes its revision into the folder, also where there is nothing left to train.
+                "trained": [x for x in (before, after) if x] if before.get("step") != after["step"] else [before],
                 "evaluate": _command(evaluate),
                 "evaluate_seconds": seconds,
                 "results": json.loads(found),
@@ -91,6 +94,7 @@ def measure(name: str, label: str, seeds: Sequence[int], words: Sequence[str], e
         "git": git_state(),
         "versions": versions(),
         "device": device(),
+        "load_average": os.getloadavg()[0],
         "runs": runs,
         "floor": {"evaluate": _command(floor), "results": json.loads(found)},
     }
@@ -115,17 +119,15 @@ def _command(words: Sequence[str]) -> str:
     return shlex.join(["python", "-m", "experiments.run", *words])
 
 
-def _trained(workdir: Path, seconds: float) -> dict[str, float]:
-    """What the log says of the training; and the whole process, if it was not trained before."""
-    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
-    last = [line for line in lines if "seconds" in line][-1]["seconds"]
-    return {**{key: float(value) for key, value in last.items()}, "process": seconds}
-
-
-def _saved(workdir: Path) -> dict[str, Any]:
-    """Of which revision the training was, and where."""
+def _trained(workdir: Path) -> dict[str, Any]:
+    """How far a run is, of which revision, on what and for how long; {} where there is none."""
+    if not (workdir / "metrics.jsonl").exists():
+        return {}
     saved = json.loads((workdir / "config.json").read_text())
-    return {key: saved[key] for key in ("git", "versions", "devices", "started")}
+    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    last = [line for line in lines if "seconds" in line][-1]
+    found = {key: saved[key] for key in ("git", "versions", "devices", "started")}
+    return {"step": last["step"], "seconds": last["seconds"], **found}
 
 
 def read() -> list[Record]:
@@ -205,10 +207,11 @@ def _how(record: Record) -> str:
     hardware = f"{device['count']} x {device['kind']}" + (
         f", {device['cores']} cores" if device["platform"] == "cpu" else ""
     )
-    revisions = dict.fromkeys(_revision(run["trained"]["git"]) for run in record["runs"])
-    jax = dict.fromkeys(run["trained"]["versions"]["jax"] for run in record["runs"])
-    trained = [run["train_seconds"] for run in record["runs"]]
-    times = [f"{name} {_seconds([one[name] for one in trained])}" for name in trained[0] if name != "process"]
+    parts = [part for run in record["runs"] for part in run["trained"]]
+    revisions = dict.fromkeys(_revision(part["git"]) for part in parts)
+    jax = dict.fromkeys(part["versions"]["jax"] for part in parts)
+    lasted = [run["trained"][-1]["seconds"] for run in record["runs"]]
+    times = [f"{name} {_seconds([one[name] for one in lasted])}" for name in lasted[0]]
     measured = _seconds([run["evaluate_seconds"] for run in record["runs"]])
     commands = [words for run in record["runs"] for words in (run["train"], run["evaluate"])]
     return "\n".join(
@@ -217,7 +220,7 @@ def _how(record: Record) -> str:
             "",
             f"Trained at revision {', '.join(revisions)}, measured at {_revision(record['git'])}; {hardware}; jax "
             f"{', '.join(jax)}; {record['measured'][:10]}. Seconds of a run: {', '.join(times)}; of an "
-            f"evaluation: {measured}.",
+            f"evaluation: {measured}; load of the machine then: {record['load_average']:.1f}.",
             "",
             "```bash",
             *commands,

@@ -23,8 +23,7 @@ def test_a_record_and_its_table(dcgan, launch, tmp_path, monkeypatch):
 
     def act(words, *, echo=False):
         if echo:
-            # Trained already.
-            shutil.copytree(dcgan.workdir, words[-1])
+            shutil.copytree(dcgan.workdir, words[-1], dirs_exist_ok=True)
             return 12.0, ""
         answer = launch(*words)
         assert answer.code == 0, answer
@@ -36,16 +35,26 @@ def test_a_record_and_its_table(dcgan, launch, tmp_path, monkeypatch):
 
     (measured,) = results.read()
     run = measured["runs"][1]
-    again = shlex.split(run["evaluate"])[3:]
-    assert again[:2] == ["evaluate", str(tmp_path / "mine_3")]
-    assert json.loads(launch(*again).out) == run["results"]
+    evaluate = shlex.split(run["evaluate"])[3:]
+    assert evaluate[:2] == ["evaluate", str(tmp_path / "mine_3")]
+    assert json.loads(launch(*evaluate).out) == run["results"]
     assert "--preset smoke --seed 3 --workdir" in run["train"]
-    assert run["train_seconds"]["process"] == 12
-    assert run["trained"]["git"] == dcgan.config["git"]
+    assert run["trained"][0]["git"] == dcgan.config["git"]
+    assert [part["step"] for part in run["trained"]] == [20]
+    assert run["trained"][0]["seconds"]["train"] > 0
+    # Once more, with all trained before, by another revision.
+    for seed in (0, 3):
+        config = tmp_path / f"mine_{seed}" / "config.json"
+        config.write_text(json.dumps({**dcgan.config, "git": {"revision": "abc", "dirty": False}}))
+    results.main(["measure", *words, "--", "--preset", "smoke"])
+    (again,) = results.read()
+    assert [part["git"]["revision"] for part in again["runs"][0]["trained"]] == ["abc"]
+    assert again["runs"][0]["results"] == measured["runs"][0]["results"]
+    assert "Trained at revision abc, measured at" in results.render([again])
     assert measured["floor"]["results"]["fid"]["protocol"]["images"] == "train"
     assert measured["device"]["cores"] >= 1
 
-    assert (tmp_path / "RESULTS.md").read_text() == results.render([measured])
+    assert (tmp_path / "RESULTS.md").read_text() == results.render([again])
     value = run["results"]["fid"]["value"]
     text = results.render([measured, {**measured, "name": "again"}])
     assert text.count("\n## digits, seen as digits") == 1
