@@ -57,8 +57,10 @@ def manifold_scores(
         seed: of the latent vectors from which a search starts.
 
     Raises:
-        ValueError: images with colours, or that are not square.
+        ValueError: images with colours, or that are not square; or the data are no triangles.
     """
+    if np.median(distances_to_triangles(data[:16])) >= threshold:
+        raise ValueError("The data are no triangles; train on --data.name triangles.")
     precise = distances_to_triangles(samples[:num]) < threshold
     recalled = distances_to_generator(decoder, data[:num], seed=seed) < threshold
     return scores_of(precise.mean(), recalled.mean())

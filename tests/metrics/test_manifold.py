@@ -7,8 +7,11 @@ import pytest
 
 from gdl_jax.data.transforms import to_uint8
 from gdl_jax.data.triangles import parameters_of, render
+from gdl_jax.errors import UsageError
 from gdl_jax.metrics.decoder import Decoder
-from gdl_jax.metrics.manifold import distances_to_generator, distances_to_triangles, manifold_scores, scores_of
+from gdl_jax.metrics.features import PIXELS
+from gdl_jax.metrics.manifold import distances_to_generator, distances_to_triangles, scores_of
+from gdl_jax.metrics.suite import Sets, measure
 
 
 @pytest.fixture(autouse=True)
@@ -60,10 +63,13 @@ def test_a_generator_of_the_data_itself():
     )
     samples = triangles(64, 1)
     samples[:16, 8:20, 8:20] = 128
-    found = manifold_scores(samples, triangles(32, 2), decoder)
-    assert found.precision == pytest.approx(0.75, abs=0.05)
-    assert found.recall > 0.9
-    assert found.f1 == pytest.approx(2 * found.precision * found.recall / (found.precision + found.recall))
+    found = measure(Sets(triangles(32, 2), samples, PIXELS, decoder=decoder), ["triangles"], {})
+    precision, recall, f1 = (found[f"triangle_{name}"]["value"] for name in ("precision", "recall", "f1"))
+    assert precision == pytest.approx(0.75, abs=0.05)
+    assert recall > 0.9
+    assert f1 == pytest.approx(2 * precision * recall / (precision + recall))
+    with pytest.raises(UsageError, match="The data are no triangles"):
+        measure(Sets(255 - samples, samples, PIXELS, decoder=decoder), ["triangles"], {})
 
 
 def test_f1():
