@@ -34,6 +34,7 @@ RUNS = Path("runs/results")
 
 PROTOCOL = (
     ("data", "data"),
+    ("image_shape", "images"),
     ("split", "split"),
     ("data_sha256", "SHA-256 of its images"),
     ("real", "images of the data"),
@@ -186,7 +187,7 @@ def _section(protocol: tuple[str, ...], records: Sequence[Record]) -> list[str]:
         for name, result in record["runs"][0]["results"].items():
             meanings.setdefault(result["protocol"]["measure"], {})[f"`{name}`"] = None
     return [
-        f"## {facts['data']}, seen as {facts['features']}",
+        f"## {facts['data']} {facts['image_shape']}, seen as {facts['features']}",
         "\n".join(f"- {line}" for line in said),
         _table(rows),
         "\n".join(f"- {', '.join(which)}: {meaning}" for meaning, which in meanings.items()),

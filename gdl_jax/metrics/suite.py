@@ -385,6 +385,7 @@ def measure(sets: Sets, names: Sequence[str], protocol: Mapping[str, Any]) -> di
         "features": sets.features.name,
         "features_description": sets.features.description,
         "features_sha256": sets.features.sha256,
+        "image_shape": "x".join(map(str, sets.real.shape[1:])),
         "samples": len(sets.fake),
         "real": len(sets.real),
         **protocol,

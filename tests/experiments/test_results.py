@@ -30,7 +30,7 @@ def test_a_record_and_its_table(dcgan, launch, tmp_path, monkeypatch):
         return 3.0, answer.out
 
     monkeypatch.setattr(results, "_launch", act)
-    words = ["dcgan", "--label", "mine", "--seeds", "0", "3", "--metrics", "fid,prdc", "--num", "250"]
+    words = ["dcgan", "--label", "mine", "--seeds", "0", "3", "--metrics", "fid,prdc", "--features", "pixels"]
     results.main(["measure", *words, "--", "--preset", "smoke"])
 
     (measured,) = results.read()
@@ -57,7 +57,7 @@ def test_a_record_and_its_table(dcgan, launch, tmp_path, monkeypatch):
     assert (tmp_path / "RESULTS.md").read_text() == results.render([again])
     value = run["results"]["fid"]["value"]
     text = results.render([measured, {**measured, "name": "again"}])
-    assert text.count("\n## digits, seen as digits") == 1
+    assert text.count("\n## digits 16x16x1, seen as pixels") == 1
     head, _, floor, row, other = next(part for part in text.split("\n\n") if part.startswith("|")).splitlines()
     assert head.split(" | ")[3:5] == ["fid", "precision"]
     assert floor.startswith("| training images |")
@@ -67,7 +67,7 @@ def test_a_record_and_its_table(dcgan, launch, tmp_path, monkeypatch):
     for result in run["results"].values():
         result["protocol"]["samples"] = 99
     others = {**measured, "runs": [run]}
-    assert results.render([measured, others]).count("\n## digits, seen as digits") == 2
+    assert results.render([measured, others]).count("\n## digits 16x16x1, seen as pixels") == 2
 
     (tmp_path / "records" / "bad.json").write_text("{}")
     with pytest.raises(UsageError, match="is no record of format 1"):
