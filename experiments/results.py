@@ -158,8 +158,8 @@ def render(records: Sequence[Record]) -> str:
         "# Results",
         "Made by `python -m experiments.results table` from the records in `results/`; each row is what `evaluate` "
         "said of runs with different seeds: their mean, and after ± their standard deviation. The first row of a table "
-        "compares training images with test images: no generator that does not repeat its training images can be "
-        "expected to be better. Numbers of two tables cannot be compared.",
+        "compares training images with test images, real with real: the floor of a distance, and what samples can be "
+        "expected to reach. Numbers of two tables cannot be compared.",
         *(part for protocol, group in groups.items() for part in _section(protocol, group)),
     ]
     return "\n\n".join(parts) + "\n"
