@@ -104,11 +104,15 @@ FAMILIES = (
     "autoencoders",
     "classifiers",
     "concepts",
+    "conditional_gans",
     "convolutions",
     "densities",
+    "gan_failures",
     "gan_grid",
     "gans",
+    "gaussian_gans",
     "linear_models",
+    "lipschitz",
     "manifolds",
     "monitors",
     "neurons",
@@ -118,6 +122,7 @@ FAMILIES = (
     "sequences",
     "tequila",
     "toolkit",
+    "upsampling",
 )
 """The modules of experiments and studies; importing one registers what is in it."""
 

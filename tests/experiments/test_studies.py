@@ -24,6 +24,7 @@ STUDIES = load_studies()
 OF_THE_CATALOGUE = (
     "F01 F02 F03 F04 F05 F06 F07 F09 LA01 LA02 LA03 LA04 LA05 LA12 LA13 LA14 LA35 LA36 S02 S03 S04 S05 S21 S28 S31 "
     "11.1 11.2 11.3 11.4 11.5 11.7"
+    " F22 F24 F26 J16 L7.6 L7.8 LA18 S16 S18 S20 S30 S34 S38 S41"
 )
 
 
@@ -454,3 +455,52 @@ def test_tequila_looks_at_runs_of_grey_digits_alone(launch, tmp_path):
     assert answer.code == 2
     assert str(tmp_path) in answer.err
     assert not (tmp_path / "t").exists()
+
+
+def test_upsampling(of):
+    numbers = of("upsampling").numbers
+    for kernel, row in {3: "11212121", 4: "12222221", 5: "12232322"}.items():
+        assert [numbers[f"kernel_{kernel}/pixel_{i}"] for i in range(8)] == [int(count) for count in row]
+        assert (numbers[f"kernel_{kernel}/least_inside"] == numbers[f"kernel_{kernel}/most_inside"]) == (kernel == 4)
+    share = {name.split(",")[0]: value for name, value in numbers.items() if name.endswith("two_pixels")}
+    assert max(share["nearest"], share["bilinear"]) < 0.01
+    assert min(value for name, value in numbers.items() if name.startswith("transposed")) > 0.03
+
+
+def test_lipschitz(of):
+    numbers = of("lipschitz").numbers
+    assert numbers["sin x/largest_ratio"] <= numbers["sin x/steepest"] == 1
+    assert numbers["x^2 / 2/largest_ratio"] > 3.9
+    for name in ("clipped at 0.01", "clipped at 0.1", "gradient penalty", "spectral norm"):
+        assert (
+            numbers[f"{name}/slope_between"] <= numbers[f"{name}/slope_between_at_most"] <= numbers[f"{name}/largest"]
+        )
+    assert numbers["clipped at 0.01/slope_between"] < 0.01
+    assert numbers["clipped at 0.1/largest"] > 1.3
+    # The ring's distance from what is drawn near its middle is 2 at the most, and the slope a little above 1.
+    assert numbers["gradient penalty/slope_between"] == pytest.approx(1.1, abs=0.1)
+    assert numbers["spectral norm/largest"] < 1.02
+
+
+def test_gan_failures(of):
+    numbers = of("gan_failures").numbers
+    assert numbers["objectives/jensen_shannon_at_shift_8"] == pytest.approx(np.log(2), abs=1e-3)
+    # Of two Gaussians 8 apart the overlap is of this order, and -log D has the slope of the logit.
+    assert numbers["objectives/minimax_at_shift_8"] < 1e-3
+    assert numbers["objectives/non_saturating_at_shift_8"] == pytest.approx(8, rel=1e-3)
+    assert numbers["far apart, as they are/slope_of_minimax"] < 1e-6
+    for name in ("instance noise", "5 % of the labels wrong"):
+        assert numbers[f"far apart, {name}/slope_of_minimax"] > 0.01
+    assert numbers["far apart, real labels 0.9/largest_logit"] == pytest.approx(np.log(9), abs=0.5)
+    assert numbers["frozen after 0/minimax_at_last"] < 0.1 * numbers["frozen after 0/minimax_at_first"]
+    assert numbers["frozen after 0/non_saturating_at_last"] > 1
+    assert numbers["fifty to one/mean_distance_of_pairs"] < 0.5 < 1.5 < numbers["one to one/mean_distance_of_pairs"]
+    assert numbers["few data, alone/other_data_taken_for_wanted"] > 0.9
+    assert numbers["few data, other data rejected/other_data_taken_for_wanted"] < 0.6
+
+
+def test_gaussian_mixtures(of):
+    numbers = of("gaussian_mixtures").numbers
+    assert numbers["modes"] == 8
+    assert numbers["covered/least"] >= 7
+    assert numbers["high_quality"] > 0.3

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from experiments.autoencoders import ConvVAE
-from experiments.gan_grid import BoundarySeekingGAN, ConditionalGAN, FreeGAN
+from experiments.conditional_gans import BoundarySeekingGAN, ConditionalGAN
+from experiments.gan_grid import FreeGAN
 from experiments.gans import DCGAN, WGANGP
 from gdl_jax.data.source import ArraySpec
 from gdl_jax.data.spec import DataSpec

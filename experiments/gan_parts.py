@@ -1,0 +1,228 @@
+"""What two-player GANs are put together of, as settings: losses, penalties, constraints and tricks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from functools import partial
+from typing import Any, ClassVar, Literal
+
+import flax.linen as nn
+import optax
+
+from experiments.gan_architectures import Pair
+from experiments.gans import TwoPlayer
+from gdl_jax.data.augmentation import Change, diff_augment, instance_noise
+from gdl_jax.data.source import DataSettings
+from gdl_jax.errors import UsageError
+from gdl_jax.losses import adversarial, relativistic
+from gdl_jax.losses.adversarial import AdversarialLoss
+from gdl_jax.losses.labels import Labels
+from gdl_jax.losses.penalties import Penalty, dragan, drift, gradient_penalty, r1, r2
+from gdl_jax.models.gan import GAN, Regulariser, View
+from gdl_jax.steps.optimizers import Optimizer
+
+Loss = Literal[
+    "non_saturating",
+    "minimax",
+    "least_squares",
+    "wasserstein",
+    "hinge",
+    "boundary_seeking",
+    "relativistic",
+    "relativistic_average",
+    "relativistic_average_least_squares",
+    "relativistic_average_hinge",
+]
+
+LOSSES: dict[str, Callable[[], AdversarialLoss]] = {
+    "non_saturating": adversarial.non_saturating,
+    "minimax": adversarial.minimax,
+    "least_squares": adversarial.least_squares,
+    "wasserstein": adversarial.wasserstein,
+    "hinge": adversarial.hinge,
+    "boundary_seeking": adversarial.boundary_seeking,
+    "relativistic": relativistic.relativistic,
+    "relativistic_average": relativistic.relativistic_average,
+    "relativistic_average_least_squares": relativistic.relativistic_average_least_squares,
+    "relativistic_average_hinge": relativistic.relativistic_average_hinge,
+}
+
+PENALTIES: dict[str, Penalty] = {
+    "gradient": gradient_penalty,
+    "one_sided_gradient": partial(gradient_penalty, one_sided=True),
+    "dragan": dragan,
+    "r1": r1,
+    "r2": r2,
+}
+
+LABELS: dict[str, dict[str, tuple[float, float]]] = {
+    "plain": {},
+    "one_sided": {"real": (0.9, 0.9)},
+    "inward": {"real": (0.95, 1.0)},
+    "both": {"real": (0.7, 1.2), "fake": (0.0, 0.3)},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Freely(TwoPlayer):
+    """What a GAN can be put together of."""
+
+    loss: Loss = "non_saturating"
+    """What the players descend; see gdl_jax/losses/adversarial.py and relativistic.py."""
+    penalty: Literal["none", "gradient", "one_sided_gradient", "dragan", "r1", "r2"] = "none"
+    """On the discriminator's slope; see gdl_jax/losses/penalties.py."""
+    penalty_weight: float = 10.0
+    """Of the penalty; gamma of R1 and R2."""
+    penalty_target: float = 1.0
+    """Norm of the slope that gradient penalties and DRAGAN want."""
+    penalty_interval: int = 1
+    """The penalty in every so many steps only, as much stronger."""
+    drift_weight: float = 0.0
+    """Of the mean square of the logits of real images, which keeps a critic's scores from drifting."""
+    weight_limit: float | None = None
+    """The discriminator's weights are clipped to it after each update; None for no limit."""
+    spectral: bool = False
+    """Divide the discriminator's kernels by their largest singular values."""
+    discriminator_norm: bool = True
+    """Batch norm in the discriminator, where the architecture has one."""
+    minibatch_features: int = 0
+    """Numbers that tell the discriminator how alike the images of a batch are; 0 for none."""
+    joint_batches: bool = False
+    """Real and generated images in one batch of the discriminator."""
+    label_noise: Literal["plain", "one_sided", "inward", "both"] = "plain"
+    """Labels of real and generated images: 1 and 0; 0.9 and 0; from 0.95 to 1 and 0; from 0.7 to 1.2 and to 0.3."""
+    label_flip: float = 0.0
+    """Share of the images, real and generated, with the wrong label."""
+    instance_noise: float = 0.0
+    """Deviation of the noise on the discriminator's images at the first step."""
+    fading_steps: int = 0
+    """Steps in which that noise and the changes to the labels fall to nothing; 0 for never."""
+    augment: tuple[Change, ...] = ()
+    """Random changes of the discriminator's images, real and generated."""
+    discriminator_repeats: int = 1
+    """Updates of the discriminator in a step."""
+    generator_repeats: int = 1
+    """Updates of the generator in a step."""
+    recalibration_batches: int = 0
+    """Batches of which an averaged generator's batch norms take their statistics for sampling; 0 for running ones."""
+    generator_optimizer: Optimizer = field(default_factory=lambda: adam(2e-4))
+    discriminator_optimizer: Optimizer = field(default_factory=lambda: adam(2e-4))
+
+    positive: ClassVar[tuple[str, ...]] = (
+        *TwoPlayer.positive,
+        "penalty_interval",
+        "discriminator_repeats",
+        "generator_repeats",
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name in ("penalty_weight", "drift_weight", "instance_noise", "fading_steps", "minibatch_features",
+                     "recalibration_batches"):  # fmt: skip
+            if not getattr(self, name) >= 0:
+                raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it has to be 0 or more.")
+        if not self.penalty_target > 0:
+            raise UsageError(f"--penalty-target is {self.penalty_target}; it has to be above 0.")
+        if self.weight_limit is not None and not self.weight_limit > 0:
+            raise UsageError(f"--weight-limit is {self.weight_limit}; it has to be above 0, or None.")
+        if not 0 <= self.label_flip <= 1:
+            raise UsageError(f"--label-flip is {self.label_flip}; it has to be from 0 to 1.")
+        if self._changes_labels() and LOSSES[self.loss]().by_label is None:
+            raise UsageError(f"--loss {self.loss} compares images and has no labels that --label-noise could change.")
+
+    def model(self, kind: type[GAN], pair: Pair, **further: Any) -> GAN:
+        """The model of these networks, with what was chosen for the rest."""
+        interval = self.penalty_interval if self.penalty != "none" else 1
+        return kind(
+            **pair._asdict(),
+            optimizers={
+                "generator": self.generator_optimizer.build(),
+                "discriminator": self.discriminator_optimizer.build(interval),
+            },
+            loss=LOSSES[self.loss](),
+            regularisers=self._regularisers(),
+            weight_limit=self.weight_limit,
+            labels=self._labels() if self._changes_labels() else None,
+            views=self.views(),
+            joint_batches=self.joint_batches,
+            discriminator_repeats=self.discriminator_repeats,
+            generator_repeats=self.generator_repeats,
+            recalibration_batches=self.recalibration_batches,
+            **self.prior(),
+            **further,
+        )
+
+    def judge(self, network: nn.Module) -> nn.Module:
+        """The discriminator with what was chosen of norm, spectral norm and comparison within the batch."""
+        has = {setting.name for setting in fields(network)}
+        if "norm" in has and not self.discriminator_norm:
+            network = network.clone(norm=None)
+        if self.spectral:
+            network = network.clone(spectral=True)
+        if self.minibatch_features:
+            if "minibatch_features" not in has:
+                raise UsageError(f"The {self.architecture} networks cannot take --minibatch-features.")
+            network = network.clone(minibatch_features=self.minibatch_features)
+        mixes = self.minibatch_features or getattr(network, "norm", None) is not None
+        if mixes and self.penalty in ("gradient", "one_sided_gradient", "dragan"):
+            raise UsageError(
+                f"--penalty {self.penalty} is on the slope at single images, which batch norm and minibatch features "
+                "mix; set --discriminator-norm False and leave --minibatch-features at 0."
+            )
+        return network
+
+    def _regularisers(self) -> tuple[Regulariser, ...]:
+        found = []
+        if self.penalty != "none":
+            targeted = self.penalty in ("gradient", "one_sided_gradient", "dragan")
+            penalty = PENALTIES[self.penalty]
+            penalty = partial(penalty, target=self.penalty_target) if targeted else penalty
+            found.append(Regulariser(penalty=penalty, weight=self.penalty_weight, interval=self.penalty_interval))
+        if self.drift_weight:
+            found.append(Regulariser(penalty=drift, weight=self.drift_weight, name="drift"))
+        return tuple(found)
+
+    def _changes_labels(self) -> bool:
+        return self.label_noise != "plain" or self.label_flip > 0
+
+    def _labels(self) -> Labels:
+        return Labels(**LABELS[self.label_noise], flip=self.label_flip, strength=self._fading(1.0))
+
+    def views(self) -> tuple[View, ...]:
+        """What the discriminator sees of images."""
+        views = [diff_augment(self.augment)] if self.augment else []
+        return (*views, instance_noise(self._fading(self.instance_noise))) if self.instance_noise else tuple(views)
+
+    def _fading(self, value: float) -> optax.Schedule:
+        return optax.linear_schedule(value, 0.0, self.fading_steps) if self.fading_steps else lambda step: value
+
+
+def adam(learning_rate: float, momentum: float = 0.5, b2: float = 0.999, **settings: Any) -> Optimizer:
+    """Adam as GANs have it."""
+    return Optimizer(learning_rate=learning_rate, momentum=momentum, b2=b2, **settings)
+
+
+def rmsprop(learning_rate: float, *, decay: float = 0.9, eps: float = 1e-7) -> Optimizer:
+    """RMSprop, with Keras' decay and epsilon; PyTorch's are 0.99 and 1e-8."""
+    return Optimizer(rule="rmsprop", learning_rate=learning_rate, b2=decay, eps=eps)
+
+
+def both(optimizer: Optimizer) -> dict[str, Optimizer]:
+    """One optimiser's settings for both players."""
+    return {"generator_optimizer": optimizer, "discriminator_optimizer": optimizer}
+
+
+FASHION = DataSettings(name="fashion_mnist", size=32)
+CIFAR10 = DataSettings(name="cifar10")
+FACES = DataSettings(name="celeb_a", size=64)
+
+PLAIN: dict[str, Any] = {"latent_size": 100, "ema_decay": None, "evaluate_every": 5000}
+"""What the texts have in common."""
+
+WGAN_GP: dict[str, Any] = {
+    "loss": "wasserstein",
+    "penalty": "gradient",
+    "discriminator_norm": False,
+    "discriminator_repeats": 5,
+}
