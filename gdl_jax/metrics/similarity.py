@@ -48,7 +48,8 @@ def ssim(images: Images, references: Images) -> Float[np.ndarray, " num"]:
 def ms_ssim(images: Images, references: Images, *, scales: int = 5) -> Float[np.ndarray, " num"]:
     """Structural similarity on several scales, each half the one before: Wang, Simoncelli, Bovik 2003, eq. 7.
 
-    Means below 0 count as 0. With fewer than their five scales the weights of those that are left add up to 1.
+    Means below 0 count as 0. With fewer than their five scales the weights of those that are left add up to as much as
+    all five.
 
     Args:
         images: in [0, 1].
@@ -65,7 +66,7 @@ def ms_ssim(images: Images, references: Images, *, scales: int = 5) -> Float[np.
             f"MS-SSIM on {scales} scales takes images of {least} pixels a side or more, not {images.shape[1:3]}."
         )
     total = np.ones(len(images))
-    weights = np.array(SCALE_WEIGHTS[:scales]) / sum(SCALE_WEIGHTS[:scales])
+    weights = np.array(SCALE_WEIGHTS[:scales]) * (sum(SCALE_WEIGHTS) / sum(SCALE_WEIGHTS[:scales]))
     for i, weight in enumerate(weights):
         luminance, structure = _ssim_maps(images, references)
         last = i == scales - 1

@@ -7,6 +7,7 @@ import pytest
 
 from experiments.listing import MODULE_SYSTEMS, VERB_SYSTEMS
 from experiments.registry import VERBS, load_all, load_studies, read_catalogue
+from gdl_jax.data.source import DataSettings
 from gdl_jax.training.settings import MAY_CHANGE
 
 EXPERIMENTS = load_all()
@@ -74,7 +75,7 @@ def test_list_as_json(launch):
         assert entry["paper"] == registered.paper
         assert entry["systems"] == list(registered.systems)
         assert entry["presets"] == list(registered.presets())
-        if hasattr(registered(), "data"):
+        if isinstance(getattr(registered(), "data", None), DataSettings):
             assert entry["data"][0] == registered().data.name
         else:
             assert entry["data"] == []

@@ -43,7 +43,7 @@ def test_ms_ssim_of_pytorch_msssim():
     a, b = (torch.from_numpy(z.transpose(0, 3, 1, 2)).double() for z in (x, y))
     wanted = other.ms_ssim(a, b, data_range=1, size_average=False).numpy()
     # Its window is of float32 always.
-    np.testing.assert_allclose(ms_ssim(x, y), wanted, rtol=1e-5)
+    np.testing.assert_allclose(ms_ssim(x, y), wanted, rtol=1e-6)
 
 
 @pytest.fixture
