@@ -74,6 +74,12 @@ class Features:
         """The features alone."""
         return self.look(images).features
 
+    def count(self, shape: tuple[int, int, int]) -> int:
+        """How many there are of an image of this height, width and number of channels."""
+        if self.traced is None:
+            return self.of(np.zeros((1, *shape), np.uint8)).shape[1]
+        return jax.eval_shape(self.traced, jax.ShapeDtypeStruct((1, *shape), np.float32)).shape[1]
+
     @property
     def log_probabilities(self) -> Callable[[Images], Float[np.ndarray, "num classes"]] | None:
         """Images -> those of the classes alone; None where they are not told."""

@@ -46,7 +46,7 @@ class Sets:
         features: in which they are seen.
         train: images that the model was trained on; None where they are not known.
         labels: classes of `real`; None where they are not known.
-        looked: what the features see of `real`, where it is known already.
+        looked: gives what the features see of `real`, where it may be known already.
         decoder: of the generator; None where it is not known.
         path: settings of perceptual path length.
     """
@@ -56,14 +56,14 @@ class Sets:
     features: Features
     train: Images | None = None
     labels: Int[np.ndarray, " num"] | None = None
-    looked: Seen | None = None
+    looked: Callable[[], Seen] | None = None
     decoder: Decoder | None = None
     path: PathSettings = field(default_factory=PathSettings)
 
     @cached_property
     def seen_real(self) -> Float[np.ndarray, "num units"]:
         """Features of the data."""
-        found = self.features.look(self.real) if self.looked is None else self.looked
+        found = self.features.look(self.real) if self.looked is None else self.looked()
         return finite(found.features, "data")
 
     @cached_property
@@ -378,8 +378,7 @@ def measure(sets: Sets, names: Sequence[str], protocol: Mapping[str, Any]) -> di
         shapes = ("x".join(map(str, images.shape[1:])) for images in (sets.real, sets.fake))
         raise UsageError("The images are of two sizes, {} and {}; make them one first.".format(*shapes))
     check_names(names)
-    # One image tells how many features there are, whatever the measures will look at.
-    units = sets.features.of(sets.real[:1]).shape[1]
+    units = sets.features.count(sets.real.shape[1:])
     check(names, sets.features, {"samples": len(sets.fake), "images of data": len(sets.real)}, units)
     common = {
         "features": sets.features.name,

@@ -65,9 +65,8 @@ class SampleMetrics:
     def __post_init__(self):
         if not isinstance(self.model, Samples):
             raise UsageError("The model draws no images that could be measured; leave the metrics out.")
-        first = self.test.take(np.arange(1))["image"]
         numbers = {"samples": self.num_samples, "test images": min(len(self.test), MAX_IMAGES)}
-        check(self.names, self.features, numbers, units=self.features.of(first).shape[1])
+        check(self.names, self.features, numbers, units=self.features.count(self.test.spec["image"].shape))
 
     @property
     def num_samples(self) -> int:
@@ -83,8 +82,10 @@ class SampleMetrics:
     @cached_property
     def _real(self) -> tuple[Images, Int[np.ndarray, " num"] | None]:
         chosen = np.arange(min(len(self.test), MAX_IMAGES))
-        labels = self.test.take(chosen)["label"] if "label" in self.test.spec else None
-        return taken(self.test, chosen), labels
+        if "label" not in self.test.spec:
+            return taken(self.test, chosen), None
+        found = (self.test.take(part) for part in blocks(chosen, IMAGES_PER_CALL))
+        return spilled((part["image"], part["label"]) for part in found)
 
     @cached_property
     def _looked(self) -> Seen:
@@ -132,7 +133,7 @@ class SampleMetrics:
             **protocol,
         }
         decoder = decoder_of(self.model, state)
-        sets = Sets(real, fake, self.features, known, labels, self._looked, decoder, self.path)
+        sets = Sets(real, fake, self.features, known, labels, lambda: self._looked, decoder, self.path)
         return measure(sets, self.names, said)
 
     def values(self, state: TrainState) -> dict[str, float]:

@@ -69,6 +69,7 @@ def test_features_that_can_be_traced_are_the_same(network):
     for found, tolerance, x in ((some, 1e-6, images(4, 6, 6, 1)), (PIXELS, 1e-6, images(4, 9, 6, 3))):
         decimals = jnp.asarray(x / np.float32(255), jnp.float32)
         np.testing.assert_allclose(jax.jit(found.traced)(decimals), found.of(x), atol=tolerance)
+        assert found.count(x.shape[1:]) == found.of(x).shape[1]
     smooth = np.full((2, 12, 12, 3), [10, 200, 90], np.uint8)
     luma = 0.299 * 10 + 0.587 * 200 + 0.114 * 90
     traced = some.traced(jnp.asarray(smooth / np.float32(255), jnp.float32))
