@@ -173,7 +173,7 @@ def vgg_of(path: Path, weights: Weights, layers: tuple[str, ...]) -> Loaded:
         channels_in = channels
     inputs = POOLED**2 * channels_in
     for name in (HEAD[layer] for layer in head):
-        params[name] = _layer(path, depth, arrays, name, (inputs, None))
+        params[name] = _layer(path, depth, arrays, name, (inputs, inputs if name == "fc7" else None))
         inputs = params[name]["kernel"].shape[1]
     sizes = {"units": params["fc6"]["kernel"].shape[1]} if "fc6" in params else {}
     sizes |= {"classes": params["fc8"]["kernel"].shape[1]} if "fc8" in params else {}
