@@ -98,7 +98,7 @@ class ConditionalGAN(Freely):
         """See `Experiment`."""
         lanham = {**PLAIN, "data": FASHION, "steps": 187_600}
         return {
-            "smoke": cls(**SMOKE, architecture="dense"),
+            "smoke": cls(**(SMOKE | {"batch_size": 64}), architecture="dense"),
             "paper": cls(
                 **(PLAIN | {"latent_size": 100, "latent_distribution": "uniform"}),
                 architecture="dense_labels",

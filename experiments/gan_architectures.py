@@ -77,7 +77,7 @@ def lanham_upsampling(size: int, channels: int, width: int, dtype: DTypeLike) ->
 
     The text's epsilon of 0.8 in batch normalisation is a slip for a momentum and is not repeated.
     """
-    g, d = 2 * width, width // 4
+    g, d = 2 * width, max(1, width // 4)
     return Pair(
         Generator(
             start=(size // 4, size // 4, g),

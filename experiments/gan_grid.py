@@ -57,7 +57,7 @@ class FreeGAN(Freely):
         lanham = {**PLAIN, "data": FASHION, "steps": 187_600}
         valle = {**PLAIN, "data": CIFAR10, "batch_size": 128}
         return {
-            "smoke": cls(**SMOKE, architecture="dense"),
+            "smoke": cls(**(SMOKE | {"batch_size": 64}), architecture="dense"),
             "paper": cls(
                 **PLAIN,
                 architecture="dense",
