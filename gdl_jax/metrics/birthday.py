@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from gdl_jax.metrics.neighbours import nearest
 
-Set = Float[np.ndarray, "num units"]
+Set = Float[np.ndarray, "_num units"]
 
 WARNING = "The threshold decides the result, and a generator that repeats a few samples often seems smaller than it is."
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from gdl_jax.metrics.spill import blocks, spilled
 
-Set = Float[np.ndarray, "num units"]
+Set = Float[np.ndarray, "_num units"]
 
 
 class Curve(NamedTuple):

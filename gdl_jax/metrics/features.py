@@ -185,7 +185,9 @@ def fitted(images: Images, shape: tuple[int, int, int]) -> UInt8[np.ndarray, "nu
     return np.stack(resized).reshape(len(images), channels, height, width).transpose(0, 2, 3, 1)
 
 
-def _refitted(images: FloatImages, shape: tuple[int, int, int]) -> FloatImages:
+def _refitted(
+    images: Float[Array, "num _height _width _channels"], shape: tuple[int, int, int]
+) -> Float[Array, "num {shape[0]} {shape[1]} {shape[2]}"]:
     """The same of images with decimals, by the filter of `jax.image.resize`."""
     if images.shape[-1] > shape[-1]:
         images = images @ jnp.array([[0.299], [0.587], [0.114]])

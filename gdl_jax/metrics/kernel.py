@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-Set = Float[np.ndarray, "num units"]
+Set = Float[np.ndarray, "_num units"]
 
 
 class Estimate(NamedTuple):

@@ -25,7 +25,7 @@ ROWS, COLUMNS = 1024, 4096
 FAR = 1e9
 """Coordinate of the rows that fill up the last block."""
 
-Set = Float[np.ndarray, "num units"]
+Set = Float[np.ndarray, "_num units"]
 Metric = Literal["euclidean", "manhattan"]
 
 
@@ -135,8 +135,8 @@ def _nearest(
     rows: Float[Array, "rows units"],
     columns: Float[Array, "columns units"],
     best: tuple[Float[Array, "rows k"], Int[Array, "rows k"]],
-    start: int,
-    own: int,
+    start: Int[Array, ""] | int,
+    own: Int[Array, ""] | int,
     k: int,
     metric: Metric,
 ) -> tuple[Float[Array, "rows k"], Int[Array, "rows k"]]:

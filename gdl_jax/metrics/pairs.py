@@ -174,7 +174,7 @@ def _binary_masks(pairs: Sequence[Pair]) -> Values:
 def _class_masks(pairs: Sequence[Pair], void: int) -> Values:
     total = np.zeros((256, 256), np.int64)
     for wanted, found in pairs:
-        labels, predictions = (_read(path, "L")[..., 0].ravel() for path in (wanted, found))
+        labels, predictions = (_read(path, "L").ravel().astype(np.int32) for path in (wanted, found))
         if labels.shape != predictions.shape:
             raise UsageError(f"{found} has {predictions.size} pixels, and {wanted} {labels.size}.")
         counts = labels != void

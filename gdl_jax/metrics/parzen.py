@@ -10,8 +10,9 @@ from jaxtyping import Float
 from scipy.special import logsumexp
 
 from gdl_jax.metrics.kernel import Estimate
+from gdl_jax.metrics.spill import blocks
 
-Set = Float[np.ndarray, "num units"]
+Set = Float[np.ndarray, "_num units"]
 ROWS = 256
 
 WARNING = (
@@ -26,13 +27,15 @@ def parzen_log_likelihood(points: Set, samples: Set, bandwidth: float) -> Float[
     logsumexp_i(-|x - x_i|^2 / 2 s^2) - log N - D/2 log(2 pi s^2): Breuleux et al. 2011.
     """
     dimensions = samples.shape[1]
-    samples = samples.astype(np.float64)
-    squares = np.square(samples).sum(1)
     parts = []
-    for at in range(0, len(points), ROWS):
-        x = points[at : at + ROWS].astype(np.float64)
-        distances = np.maximum(np.square(x).sum(1)[:, None] + squares[None] - 2 * x @ samples.T, 0)
-        parts.append(logsumexp(-distances / (2 * bandwidth**2), axis=1))
+    for x in blocks(points, ROWS):
+        x = x.astype(np.float64)
+        found = np.full(len(x), -np.inf)
+        for block in blocks(samples):
+            block = block.astype(np.float64)
+            distances = np.square(x).sum(1)[:, None] + np.square(block).sum(1)[None] - 2 * x @ block.T
+            found = np.logaddexp(found, logsumexp(-np.maximum(distances, 0) / (2 * bandwidth**2), axis=1))
+        parts.append(found)
     constant = math.log(len(samples)) + dimensions / 2 * math.log(2 * math.pi * bandwidth**2)
     return np.concatenate(parts) - constant
 

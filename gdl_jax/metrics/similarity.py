@@ -176,13 +176,13 @@ def _ssim_maps(images: Images, references: Images) -> tuple[np.ndarray, np.ndarr
     return luminance, (2 * covariance + d) / (var_x + var_y + d)
 
 
-def _smoothed(x: Images) -> Images:
+def _smoothed(x: Images) -> Float[np.ndarray, "num _height _width channels"]:
     for axis in (1, 2):
         x = gaussian_filter1d(x, 1.5, axis, radius=5)
     return x[:, 5:-5, 5:-5]
 
 
-def _halved(x: Images) -> Images:
+def _halved(x: Images) -> Float[np.ndarray, "num _height _width channels"]:
     n, height, width, channels = x.shape
     return x[:, : height // 2 * 2, : width // 2 * 2].reshape(n, height // 2, 2, width // 2, 2, channels).mean((2, 4))
 
@@ -193,7 +193,7 @@ def _overlap(masks: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np.
     return (a & b).sum(1), (a | b).sum(1)
 
 
-def _decibels(signal: np.ndarray, noise: np.ndarray) -> np.ndarray:
+def _decibels(signal: np.ndarray | np.floating, noise: np.ndarray | np.floating) -> np.ndarray | np.floating:
     return 10 * np.log10((signal + LEAST_ENERGY) / (noise + LEAST_ENERGY))
 
 

@@ -28,9 +28,9 @@ from gdl_jax.metrics.parzen import WARNING as PARZEN_WARNING
 from gdl_jax.metrics.parzen import parzen_estimate
 from gdl_jax.metrics.path_length import PathSettings, path_length
 from gdl_jax.metrics.similarity import ms_ssim, scales_of
-from gdl_jax.metrics.spill import blocks
+from gdl_jax.metrics.spill import blocks, spilled
 
-Images = UInt8[np.ndarray, "num height width channels"]
+Images = UInt8[np.ndarray, "_num _height _width _channels"]
 
 PAIRS = 1000
 """Of samples, whose similarity is their lack of diversity."""
@@ -55,7 +55,7 @@ class Sets:
     fake: Images
     features: Features
     train: Images | None = None
-    labels: Int[np.ndarray, " num"] | None = None
+    labels: Int[np.ndarray, " _num"] | None = None
     looked: Callable[[], Seen] | None = None
     decoder: Decoder | None = None
     path: PathSettings = field(default_factory=PathSettings)
@@ -184,7 +184,10 @@ def _birthday(sets: Sets) -> Values:
 
 
 def _parzen(sets: Sets) -> Values:
-    real, fake = (images.reshape(len(images), -1) / np.float32(255) for images in (sets.real, sets.fake))
+    real, fake = (
+        spilled((part.reshape(len(part), -1) / np.float32(255),) for part in blocks(images))[0]
+        for images in (sets.real, sets.fake)
+    )
     half = len(real) // 2
     found, width = parzen_estimate(real[half:], real[:half], fake)
     return {

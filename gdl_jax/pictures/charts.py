@@ -63,7 +63,7 @@ def style() -> Iterator[None]:
 
 
 def chart(
-    rows: int = 1, columns: int = 1, *, width: float = 6.4, height: float = 4.0, **options: object
+    rows: int = 1, columns: int = 1, *, width: float | int = 6.4, height: float | int = 4.0, **options: object
 ) -> tuple[Figure, np.ndarray]:
     """An empty figure of `rows` x `columns` plots.
 

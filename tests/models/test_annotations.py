@@ -42,6 +42,11 @@ every = [word for event in ("log", "sample", "evaluate", "checkpoint") for word 
 for name in ("dcgan", "vae"):
     workdir = f"{sys.argv[1]}/{name}"
     assert launch([name, "--preset", "smoke", "--workdir", workdir, "--steps", "1", *every]) == 0, name
+for words in (
+    ["evaluate", "--metrics", "fid,kid,prdc,memorisation,ms_ssim,ppl", "--num", "100", "--path.num", "2"],
+    ["neighbours", "--num", "20"],
+):
+    assert launch([words[0], f"{sys.argv[1]}/dcgan", *words[1:]]) == 0, words
 """
 
 
