@@ -53,7 +53,7 @@ def generate(fault: Fault, latents: Float[Array, "num 5"]) -> Float[Array, "num 
     uniform = 0.5 + fault.spread * (ndtr(latents[:, :4]) - 0.5)
     parameters = parameters_of(uniform, jnp)
     hole = fault.hole + fault.wavering * (1 - jnp.exp(-4 * latents[:, 4] ** 2))
-    inner = parameters * jnp.array([1, 1, 0.5, 1])
+    inner = parameters * jnp.array([[1, 1, 0.5, 1]])
     return (render(parameters, SIZE, jnp) - hole[:, None, None] * render(inner, SIZE, jnp))[..., None]
 
 

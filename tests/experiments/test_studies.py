@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from experiments.manifolds import GENERATORS
 from experiments.registry import load_all, load_studies, read_catalogue
 
 STUDIES = load_studies()
@@ -504,3 +505,16 @@ def test_gaussian_mixtures(of):
     assert numbers["modes"] == 8
     assert numbers["covered/least"] >= 7
     assert numbers["high_quality"] > 0.3
+
+
+def test_manifold_tells_the_four_generators_apart(of):
+    numbers = of("manifold").numbers
+    found = {name: (numbers[f"{name}/precision"], numbers[f"{name}/recall"]) for name in GENERATORS}
+    high, low = (lambda x: x > 0.8), (lambda x: x < 0.4)
+    wanted = {
+        "precise, diverse": (high, high),
+        "precise, not diverse": (high, low),
+        "diverse, malformed": (low, high),
+        "neither": (low, low),
+    }
+    assert {name for name in found if all(f(x) for f, x in zip(wanted[name], found[name], strict=True))} == set(wanted)
