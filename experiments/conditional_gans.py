@@ -38,7 +38,7 @@ from gdl_jax.steps.optimizers import Optimizer
 )
 @dataclass(frozen=True, kw_only=True)
 class ConditionalGAN(Freely):
-    """A GAN that is told the class of the image that it is to make; a row of the grid has one image of each.
+    """A GAN that is told the class of the image that it is to make; the grid shows one class after the other.
 
         python -m experiments.run conditional_gan
         python -m experiments.run conditional_gan --conditioning auxiliary
@@ -50,6 +50,8 @@ class ConditionalGAN(Freely):
     """
 
     steps: int = 4000
+    num_samples: int = 100
+    """Images in a grid of samples; of 100, of ten classes, each column has one."""
     conditioning: Literal["input", "projection", "auxiliary"] = "input"
     """How the discriminator deals with the class: as a part of its input, by a product with its features, or by telling
     it itself."""

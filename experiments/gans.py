@@ -73,7 +73,7 @@ SMOKE = {
 @register(
     "dcgan",
     paper="Radford, Metz, Chintala 2016, arXiv:1511.06434",
-    systems=("J21", "LA11", "LA19", "S17", "F12", "S21", "S47", "LA.1"),
+    systems=("J17", "J21", "LA11", "LA19", "S17", "F12", "S21", "S47", "LA.1"),
     monitor=("test/frechet_pixels", "min"),
 )
 @dataclass(frozen=True, kw_only=True)

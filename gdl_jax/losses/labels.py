@@ -54,14 +54,16 @@ class Labels:
         if loss.by_label is None:
             raise ValueError("A relativistic loss compares images with each other and has no labels to change.")
         k_real, k_fake = jax.random.split(key)
-        strength = jnp.float32(1) if self.strength is None else self.strength(step)
+        strength = jnp.asarray(1.0 if self.strength is None else self.strength(step), jnp.float32)
         total = jnp.float32(0)
         for k, logits, span, plain in ((k_real, real, self.real, 1.0), (k_fake, fake, self.fake, 0.0)):
             label = self._draw(k, logits, span, plain, strength)
             total += (label * loss.by_label.real(logits) + (1 - label) * loss.by_label.fake(logits)).mean()
         return total
 
-    def _draw(self, key: Array, logits: Array, span: tuple[float, float], plain: float, strength: Array) -> Array:
+    def _draw(
+        self, key: Array, logits: Array, span: tuple[float | Array, float | Array], plain: float, strength: Array
+    ) -> Array:
         k_label, k_flip = jax.random.split(key)
         # One label per image, whatever the number of its patches.
         shape = (len(logits),) + (1,) * (logits.ndim - 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, NamedTuple
@@ -271,7 +271,7 @@ class GAN:
         return shown
 
     def _penalty(
-        self, regulariser: Regulariser, params: PyTree, state: TrainState, shown: Round, keys: tuple[Array, Array]
+        self, regulariser: Regulariser, params: PyTree, state: TrainState, shown: Round, keys: Sequence[Array]
     ) -> Float[Array, ""]:
         k_penalty, k_penalised = keys
 
@@ -298,7 +298,7 @@ class GAN:
         return (Judgement(said) if self.class_terms is None else Judgement(*said)), wrote
 
     def _judge_both(
-        self, params: PyTree, state: TrainState, shown: Round, keys: tuple[Array, Array], *, joint: bool
+        self, params: PyTree, state: TrainState, shown: Round, keys: Sequence[Array], *, joint: bool
     ) -> tuple[Judgement, Judgement, PyTree]:
         """Of the real and of the generated images, and the collections that are to be kept."""
         judge = partial(self._judge, params, state)
