@@ -97,7 +97,7 @@ def network_features(
     name: str,
     description: str,
     network: Callable[[PyTree[Array], FloatImages], tuple[Array, Array | None]],
-    variables: PyTree[np.ndarray],
+    variables: PyTree,
     *,
     shape: tuple[int, int, int],
     image_range: tuple[float, float],

@@ -28,7 +28,7 @@ SIZE = 299
 FEATURES = 2048
 LOGITS = 1008
 
-Image = Float[Array, "batch height width channels"]
+Image = Float[Array, "batch _height _width _channels"]
 Pool = Literal["average", "max"]
 
 
@@ -77,7 +77,7 @@ class Branches(nn.Module):
     def __call__(self, x: Image) -> Image:
         """Applies it."""
 
-        def convolved(y: Image, layer: tuple[str, dict[str, Any]]) -> Image:
+        def convolved(y: Image, layer: tuple[str, Mapping[str, Any]]) -> Image:
             name, fields = layer
             return ConvNorm(**fields, dtype=self.dtype, name=name)(y)
 

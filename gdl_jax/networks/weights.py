@@ -13,9 +13,10 @@ import struct
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from io import BufferedIOBase
 from pathlib import Path
 from types import MappingProxyType
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -123,7 +124,7 @@ def _read_torch(path: Path) -> Arrays:
     return dict(found)
 
 
-def _unzipped(file: IO[bytes]) -> Any:
+def _unzipped(file: BufferedIOBase) -> Any:
     """PyTorch from 1.6 on: a zip with the pickle, and a file for every storage."""
     with zipfile.ZipFile(file) as archive:
         (name,) = (name for name in archive.namelist() if name.endswith("/data.pkl"))
@@ -136,7 +137,7 @@ def _unzipped(file: IO[bytes]) -> Any:
             return _TensorUnpickler(pickled, storage).load()
 
 
-def _legacy(file: IO[bytes]) -> Any:
+def _legacy(file: BufferedIOBase) -> Any:
     """PyTorch before 1.6: magic number, version, machine, the object, the keys of its storages, and their bytes."""
     file.seek(0)
     storages: dict[str, np.ndarray] = {}
@@ -163,7 +164,7 @@ def _legacy(file: IO[bytes]) -> Any:
 class _TensorUnpickler(pickle.Unpickler):
     """Knows how tensors are pickled, and nothing else."""
 
-    def __init__(self, file: IO[bytes], storage: Callable[[np.dtype, str, int], np.ndarray]):
+    def __init__(self, file: BufferedIOBase, storage: Callable[[np.dtype, str, int], np.ndarray]):
         super().__init__(file)
         self._storage = storage
 
