@@ -17,8 +17,9 @@ from gdl_jax.data.folder import load_whole
 from gdl_jax.errors import run_module
 from gdl_jax.metrics.feature_files import BUILT_IN, open_features
 from gdl_jax.metrics.features import IMAGES_PER_CALL
+from gdl_jax.metrics.sets import Sets
 from gdl_jax.metrics.spill import blocks, spilled
-from gdl_jax.metrics.suite import MEASURES, Sets, check_names, measure
+from gdl_jax.metrics.suite import MEASURES, check_names, measure
 
 
 def read_folder(path: Path) -> UInt8[np.ndarray, "num height width channels"]:

@@ -19,8 +19,9 @@ from gdl_jax.metrics.decoder import Decoder
 from gdl_jax.metrics.feature_files import open_features
 from gdl_jax.metrics.features import IMAGES_PER_CALL, Features, Seen
 from gdl_jax.metrics.path_length import PathSettings
+from gdl_jax.metrics.sets import Sets
 from gdl_jax.metrics.spill import blocks, spilled
-from gdl_jax.metrics.suite import Sets, best_of, check, measure
+from gdl_jax.metrics.suite import best_of, check, measure
 from gdl_jax.models.model import LatentModel, Model, Samples
 from gdl_jax.steps.random import stream_key
 from gdl_jax.steps.state import TrainState

@@ -11,7 +11,8 @@ from gdl_jax.errors import UsageError
 from gdl_jax.metrics.decoder import Decoder
 from gdl_jax.metrics.features import PIXELS
 from gdl_jax.metrics.manifold import distances_to_generator, distances_to_triangles, scores_of
-from gdl_jax.metrics.suite import Sets, measure
+from gdl_jax.metrics.sets import Sets
+from gdl_jax.metrics.suite import measure
 
 
 @pytest.fixture(autouse=True)

@@ -17,8 +17,9 @@ from gdl_jax.errors import UsageError
 from gdl_jax.metrics import compare, neighbours, spill
 from gdl_jax.metrics.features import PIXELS, Features, Seen, network_features
 from gdl_jax.metrics.frechet import frechet_distance, moments
+from gdl_jax.metrics.sets import Sets
 from gdl_jax.metrics.spill import spilled
-from gdl_jax.metrics.suite import MEASURES, Sets, measure
+from gdl_jax.metrics.suite import MEASURES, measure
 
 
 def noise(num, mean, size=8, seed=0):
