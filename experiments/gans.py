@@ -83,7 +83,7 @@ class DCGAN(TwoPlayer):
         python -m experiments.run dcgan
 
     On the digits that scikit-learn ships, 16x16: 4,000 steps in one to three minutes on two CPU cores (seed 0),
-    test/frechet_pixels 0.056; 0.034 is that of the training images. Of the grid most are digits that a person reads.
+    test/frechet_pixels 0.052; 0.034 is that of the training images. Of the grid most are digits that a person reads.
     """
 
     steps: int = 4000

@@ -90,8 +90,8 @@ class Tequila(Study):
     """Those that are."""
     steps: int = 400
     """Of the GANs that are trained."""
-    width: int = 64
-    """Of their networks."""
+    width: int = 16
+    """Of their networks; the paper's have 64."""
     folder: Path | None = None
     """Where their runs are kept and, if they are there already, continued: tequila_DATA_lsgan and tequila_DATA_wgan_gp
     (default: nowhere)."""
@@ -105,7 +105,10 @@ class Tequila(Study):
     @classmethod
     def presets(cls) -> dict[str, Self]:
         """See `Study`."""
-        return {"smoke": cls(num=100, gans=("lsgan",), steps=2, width=4), "paper": cls(data="mnist", steps=3000)}
+        return {
+            "smoke": cls(num=100, gans=("lsgan",), steps=2, width=4),
+            "paper": cls(data="mnist", steps=3000, width=64),
+        }
 
     def run(self) -> Findings:
         """See `Study`."""
