@@ -45,7 +45,7 @@ class Evaluate(OnCheckpoint):
     the run's own data set where there is one, else pixels; without --metrics, as while training, pixels alone."""
     metrics: str = ""
     """Take these instead: some of fid, fid_infinity, kid, is, prdc, prd, modes, memorisation, birthday, parzen,
-    ms_ssim, ppl, triangles, with commas between; "all" for all that suit every model and the features."""
+    ms_ssim, sharpness, ppl, triangles, with commas between; "all" for all that suit every model and the features."""
     num: int | None = None
     """Samples for the metrics (default: as many as test images, 10,000 at the most)."""
     images: Literal["samples", "train"] = "samples"

@@ -23,7 +23,7 @@ VERB_SYSTEMS = {
     "attributes": ("F19",),
     "arithmetic": ("S19",),
     "morph": ("F20", "LA17"),
-    "evaluate": ("S22", "S26", "S27", "S28", "L8.8"),
+    "evaluate": ("F28", "S22", "S26", "S27", "S28", "L8.8"),
     "neighbours": ("S23", "F23"),
     "modes": ("S24",),
     "birthday": ("S29",),

@@ -25,6 +25,7 @@ from gdl_jax.metrics.neighbours import precision_recall
 from gdl_jax.metrics.parzen import WARNING as PARZEN_WARNING
 from gdl_jax.metrics.parzen import parzen_estimate
 from gdl_jax.metrics.path_length import path_length
+from gdl_jax.metrics.pixel_statistics import sharpness
 from gdl_jax.metrics.sets import Sets
 from gdl_jax.metrics.similarity import ms_ssim, scales_of
 from gdl_jax.metrics.spill import blocks, spilled
@@ -116,6 +117,13 @@ def _ms_ssim(sets: Sets) -> Values:
     x, y = (sets.fake[part] / 255 for part in np.split(chosen, 2))
     scales = max(1, scales_of(*sets.fake.shape[1:3]))
     return {"ms_ssim_of_samples": float(ms_ssim(x, y, scales=scales).mean()), "ms_ssim_scales": scales}
+
+
+def _sharpness(sets: Sets) -> Values:
+    means = (
+        sum(float(sharpness(part).sum()) for part in blocks(images)) / len(images) for images in (sets.fake, sets.real)
+    )
+    return dict(zip(("sharpness", "sharpness_of_data"), means, strict=True))
 
 
 def _path_length(sets: Sets) -> Values:
@@ -223,6 +231,7 @@ MEASURES: Mapping[str, Measure] = {
         "et al. 2017)",
         of_all=False,
     ),
+    "sharpness": Measure(_sharpness, "mean over images of the variance of the Laplacian (Pech-Pacheco et al. 2000)"),
     "ppl": Measure(_path_length, "perceptual path length in these features (Karras et al. 2019)", of_all=False),
     "triangles": Measure(
         _triangles,
