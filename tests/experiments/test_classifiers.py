@@ -172,7 +172,8 @@ def test_evaluate_with_features_takes_the_frechet_distance_of_them(classifier, e
 def test_features_that_are_none(dcgan, classifier, launch, says, tmp_path):
     says(launch("evaluate", dcgan.workdir, "--features", dcgan.workdir), "is of 'dcgan'; --features takes the run or")
     (tmp_path / "text.npz").write_text("hello")
-    says(launch("evaluate", dcgan.workdir, "--features", tmp_path / "text.npz"), "text.npz holds no arrays that can be read")
+    answer = launch("evaluate", dcgan.workdir, "--features", tmp_path / "text.npz")
+    says(answer, "text.npz holds no arrays that can be read")
     says(launch("evaluate", dcgan.workdir, "--features", tmp_path / "none"), "none is no export of a run")
     says(launch("evaluate", classifier.workdir, "--features", classifier.workdir), "classifier draws no images")
 
