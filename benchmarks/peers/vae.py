@@ -25,7 +25,7 @@ class VAEPeer(Peer):
         model = experiment.build(data)
         if type(model.encoder) is not ConvEncoder or type(model.decoder) is not ConvDecoder:
             raise NoPeer("these networks are not written in PyTorch")
-        options = (experiment.kl_warmup_steps, experiment.free_bits, experiment.importance_samples - 1)
+        options = (experiment.free_bits, experiment.importance_samples - 1)
         if experiment.likelihood not in ("bernoulli", "squared_error") or any(options):
             raise NoPeer("this objective is not written in PyTorch")
         rule = experiment.optimizer
@@ -39,6 +39,7 @@ class VAEPeer(Peer):
             network.to(device, memory_format=torch.channels_last)
         self.optimizers = {"vae": adam(self.networks.values(), Adam(b1=rule.momentum, **rates))}
         self.image_range, self.settings = model.image_range, experiment
+        self.steps = 0
 
     def step(self, batches: Sequence[Tensor]) -> dict[str, Tensor]:
         """See `Peer`."""
@@ -48,7 +49,9 @@ class VAEPeer(Peer):
         reconstruction = self.reconstruction_loss(self.decoder(latents), images)
         per_dimension = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
         kl = getattr(per_dimension, self.settings.kl_reduce)(dim=1).mean()
-        loss = reconstruction + self.settings.kl_weight * kl
+        warmth = min(self.steps / self.settings.kl_warmup_steps, 1.0) if self.settings.kl_warmup_steps else 1.0
+        loss = reconstruction + self.settings.kl_weight * warmth * kl
+        self.steps += 1
         self.optimizers["vae"].zero_grad()
         loss.backward()
         self.optimizers["vae"].step()

@@ -49,9 +49,9 @@ GANS = {
 }
 
 VAES = {
-    "jiang": (ConvVAE(batch_size=BATCH), 8, 1),
+    "jiang": (ConvVAE(batch_size=BATCH, kl_warmup_steps=0), 8, 1),
     "foster": (ConvVAE(batch_size=BATCH, architecture="foster", likelihood="squared_error", latent_size=3), 8, 3),
-    "mean": (ConvVAE(batch_size=BATCH, kl_reduce="mean", kl_weight=2.0), 12, 1),
+    "mean": (ConvVAE(batch_size=BATCH, kl_reduce="mean", kl_weight=2.0, kl_warmup_steps=0), 12, 1),
 }
 
 
@@ -153,7 +153,8 @@ def noting(model, monkeypatch):
             return gradient_penalty(critic, real, fake, key)
 
         fields = {name: getattr(model, name) for name in model.__dataclass_fields__}
-        return Noted(**fields | {"penalty": model.penalty and penalty}), drawn
+        regularisers = tuple(replace(regulariser, penalty=penalty) for regulariser in model.regularisers)
+        return Noted(**fields | {"regularisers": regularisers}), drawn
 
     drawn, original = {"noise": []}, vae.reparameterize
 
