@@ -131,6 +131,10 @@ class WGANGP(TwoPlayer):
     The critic has no batch norm: the penalty is on the slope at single images, which batch norm would mix.
 
         python -m experiments.run wgan_gp
+
+    On the digits that scikit-learn ships, 16x16: 2,000 steps in five minutes on two CPU cores (seed 0),
+    test/frechet_pixels 0.082; 0.034 is that of the training images. Of the grid about half are digits that a person
+    reads.
     """
 
     steps: int = 2000
