@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +14,6 @@ import tyro
 from jaxtyping import UInt8
 
 from experiments import workdir as workdirs
-from experiments.command_line import parse
 from experiments.registry import Experiment
 from gdl_jax.data.source import Split, load
 from gdl_jax.data.spec import DataSpec
@@ -32,7 +31,6 @@ from gdl_jax.training.checkpoint import Checkpoints
 from gdl_jax.training.export import export as write_export
 from gdl_jax.training.export import load_export, state_of
 from gdl_jax.training.program import abstract_carry, make_reconstructor, make_sampler
-from gdl_jax.training.settings import check_seed
 from gdl_jax.training.sharding import make_mesh
 
 Workdir = Annotated[Path, tyro.conf.Positional]
@@ -297,23 +295,3 @@ VERBS = {
     "report": (Report, report),
     "export": (Export, export),
 }
-
-
-def run_verb(name: str, arguments: Sequence[str]) -> None:
-    """Parses the words after a verb, and does it."""
-    # Only now, for these modules build on this one.
-    from experiments.attribute_verbs import ATTRIBUTE_VERBS
-    from experiments.evaluation import EVALUATION_VERBS
-    from experiments.filter_verbs import FILTER_VERBS
-    from experiments.latent_verbs import LATENT_VERBS
-    from experiments.probe import PROBE_VERBS
-    from experiments.sample_verbs import SAMPLE_VERBS
-
-    settings, act = (
-        VERBS | EVALUATION_VERBS | LATENT_VERBS | ATTRIBUTE_VERBS | SAMPLE_VERBS | FILTER_VERBS | PROBE_VERBS
-    )[name]
-    options = parse(settings, arguments, prog=f"python -m experiments.run {name}", description=settings.__doc__)
-    workdirs.read(options.workdir)
-    if hasattr(options, "seed"):
-        check_seed(options.seed)
-    act(options)

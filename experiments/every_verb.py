@@ -1,0 +1,28 @@
+"""All verbs of the launcher by their names, and how one is done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from experiments import workdir
+from experiments.attribute_verbs import ATTRIBUTE_VERBS
+from experiments.command_line import parse
+from experiments.evaluation import EVALUATION_VERBS
+from experiments.filter_verbs import FILTER_VERBS
+from experiments.latent_verbs import LATENT_VERBS
+from experiments.probe import PROBE_VERBS
+from experiments.sample_verbs import SAMPLE_VERBS
+from experiments.verbs import VERBS
+from gdl_jax.training.settings import check_seed
+
+EVERY_VERB = VERBS | EVALUATION_VERBS | LATENT_VERBS | ATTRIBUTE_VERBS | SAMPLE_VERBS | FILTER_VERBS | PROBE_VERBS
+
+
+def run_verb(name: str, arguments: Sequence[str]) -> None:
+    """Parses the words after a verb, and does it."""
+    settings, act = EVERY_VERB[name]
+    options = parse(settings, arguments, prog=f"python -m experiments.run {name}", description=settings.__doc__)
+    workdir.read(options.workdir)
+    if hasattr(options, "seed"):
+        check_seed(options.seed)
+    act(options)
