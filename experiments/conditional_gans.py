@@ -192,7 +192,5 @@ class BoundarySeekingGAN(Freely):
         """See `Experiment`."""
         return {
             "smoke": cls(**SMOKE, architecture="dense", draws=4),
-            "paper": cls(
-                **(PLAIN | {"latent_size": 64}), data=DataSettings(name="mnist"), steps=93_750, discriminator_norm=False
-            ),
+            "paper": cls(**(PLAIN | {"latent_size": 64}), data=DataSettings(name="mnist"), steps=93_750),
         }

@@ -13,11 +13,11 @@ from gdl_jax.data.transforms import scale
 from gdl_jax.errors import UsageError
 from gdl_jax.layers.convolution import Conv
 from gdl_jax.layers.spectral_norm import SpectralConv
+from gdl_jax.metrics.features import network_features
 from gdl_jax.metrics.probe import convolution_features, linear_accuracy
 from gdl_jax.models.gan import GAN
 from gdl_jax.steps.random import stream_key
-
-AT_ONCE = 256
+from gdl_jax.steps.state import TrainState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,18 +54,22 @@ def probe(options: Probe) -> None:
     first = {"image": scale(parts[0]["image"][:2], model.image_range)}
     untrained = jax.jit(model.init)(stream_key(run.experiment.seed, "probe"), first)
 
-    @jax.jit
-    def see(variables, images):
-        images = scale(images, model.image_range)
-        return convolution_features(model.discriminator, variables, images, (Conv, SpectralConv))
-
-    def seen(variables, images):
-        starts = range(0, len(images), AT_ONCE)
-        return np.concatenate([see(variables, images[i : i + AT_ONCE]) for i in starts])
+    def maps_of(state: TrainState):
+        return network_features(
+            "maps",
+            "largest values of the discriminator's maps",
+            lambda variables, images: (
+                convolution_features(model.discriminator, variables, images, (Conv, SpectralConv)),
+                None,
+            ),
+            state.networks["discriminator"].variables(),
+            shape=parts[0]["image"].shape[1:],
+            image_range=model.image_range,
+        ).of
 
     views = {
-        "discriminator": lambda images: seen(run.state.networks["discriminator"].variables(), images),
-        "untrained": lambda images: seen(untrained.networks["discriminator"].variables(), images),
+        "discriminator": maps_of(run.state),
+        "untrained": maps_of(untrained),
         "pixels": lambda images: images.reshape(len(images), -1) / 255,
     }
     numbers = {"num_train": len(parts[0]["label"]), "num_test": len(parts[1]["label"])}

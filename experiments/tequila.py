@@ -215,14 +215,15 @@ class Tequila(Study):
 def compared(images: Images, reference: Images) -> dict[str, float]:
     """What tells two sets of images in [0, 1] apart, pixel by pixel."""
     test = kolmogorov_smirnov(images, reference)
-    rounded = kolmogorov_smirnov(_rounded(images), _rounded(reference))
+    in_levels = [_rounded(x) for x in (images, reference)]
+    rounded = kolmogorov_smirnov(*in_levels)
     return {
         "ks": test.statistic,
         "ks_rounded": rounded.statistic,
         "ks_threshold": test.threshold,
         "p": test.p_value,
         "jsd": jensen_shannon(_histogram(images), _histogram(reference)),
-        "jsd_rounded": jensen_shannon(*(_histogram(_rounded(x) / 255) for x in (images, reference))),
+        "jsd_rounded": jensen_shannon(*(_histogram(x / 255) for x in in_levels)),
         "zeros": float((images == 0).mean()),
     }
 

@@ -53,8 +53,8 @@ def gradient_penalty(
     """
     check_same_shape(real=real, fake=fake)
     t = jax.random.uniform(key, (len(real),) + (1,) * (real.ndim - 1))
-    norms = jnp.sqrt(squared_slopes(critic, t * real + (1 - t) * fake, patches) + epsilon)
-    return _distance(norms, target, one_sided)
+    squared = squared_slopes(critic, t * real + (1 - t) * fake, patches)
+    return _distance(squared + epsilon, target, one_sided)
 
 
 def dragan(
@@ -86,8 +86,8 @@ def dragan(
     k_share, k_noise = jax.random.split(key)
     t = jax.random.uniform(k_share, (len(real),) + (1,) * (real.ndim - 1))
     noise = spread * real.std() * jax.random.uniform(k_noise, real.shape)
-    norms = jnp.sqrt(squared_slopes(critic, real + t * noise, patches) + epsilon)
-    return _distance(norms, target, one_sided=False)
+    squared = squared_slopes(critic, real + t * noise, patches)
+    return _distance(squared + epsilon, target, one_sided=False)
 
 
 def r1(
@@ -127,7 +127,7 @@ def r2(
         key: not used.
         patches: of a patch critic.
     """
-    return 0.5 * squared_slopes(critic, fake, patches).mean()
+    return r1(critic, fake, real, key, patches=patches)
 
 
 def drift(
@@ -156,6 +156,7 @@ def squared_slopes(
     return sum_over_event(jnp.square(jax.grad(total)(points)))
 
 
-def _distance(norms: Float[Array, " batch"], target: float, one_sided: bool) -> Float[Array, ""]:
-    beyond = norms / target - 1
+def _distance(squared: Float[Array, " batch"], target: float, one_sided: bool) -> Float[Array, ""]:
+    """Of the roots from the target, relative to it."""
+    beyond = jnp.sqrt(squared) / target - 1
     return jnp.square(jax.nn.relu(beyond) if one_sided else beyond).mean()

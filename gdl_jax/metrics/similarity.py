@@ -10,6 +10,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.ndimage import gaussian_filter1d
 
+from gdl_jax.metrics.divergences import jensen_shannon
+
 Images = Float[np.ndarray, "num height width channels"]
 Sound = Float[np.ndarray, " samples"]
 
@@ -145,20 +147,15 @@ def segmental_snr(
 def ngram_divergence(texts: Iterable[Sequence[Hashable]], references: Iterable[Sequence[Hashable]], n: int) -> float:
     """Jensen-Shannon divergence in bits, from 0 to 1, between the frequencies of n-grams in two sets of texts.
 
-    (KL(p || m) + KL(q || m)) / 2 with m = (p + q) / 2: Lin 1991, eq. 4.1.
-
     Raises:
         ValueError: one of the sets has no n-gram.
     """
     p, q = (Counter(tuple(t[i : i + n]) for t in part for i in range(len(t) - n + 1)) for part in (texts, references))
     if not p or not q:
         raise ValueError(f"There is no sequence of {n} in one of the two sets of texts.")
-    p_total, q_total = p.total(), q.total()
-    bits = 0.0
-    for gram in p.keys() | q.keys():
-        a, b = p[gram] / p_total, q[gram] / q_total
-        bits += sum(x * math.log2(2 * x / (a + b)) / 2 for x in (a, b) if x)
-    return bits
+    grams = p.keys() | q.keys()
+    counts = (np.array([part[gram] for gram in grams]) for part in (p, q))
+    return jensen_shannon(*counts) / math.log(2)
 
 
 def _ssim_maps(images: Images, references: Images) -> tuple[np.ndarray, np.ndarray]:
