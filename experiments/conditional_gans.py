@@ -13,7 +13,7 @@ from experiments.gan_architectures import Pair
 from experiments.gan_parts import CIFAR10, FASHION, PLAIN, WGAN_GP, Freely, adam, both
 from experiments.gans import SMOKE
 from experiments.registry import register
-from gdl_jax.data.source import DataSettings
+from gdl_jax.data.source import DataSettings, class_numbers
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.errors import UsageError
 from gdl_jax.layers.normalisation import ConditionalBatchNorm
@@ -43,6 +43,8 @@ class ConditionalGAN(Freely):
         python -m experiments.run conditional_gan
         python -m experiments.run conditional_gan --conditioning auxiliary
         python -m experiments.run conditional_gan --conditioning projection --architecture spectral_resnet --width 32
+
+    With --data.classes 3 8 samples are of these classes only; the networks keep a place for each class of the data set.
 
     Presets: lanham (chapter 4, dense layers, least squares; its name there speaks of convolutions that it does not
     have), convolutional (with them), auxiliary (AC-GAN, chapter 5 of Valle), wgan_gp (the auxiliary classifier of the
@@ -86,7 +88,8 @@ class ConditionalGAN(Freely):
         weights = dict(zip(("on_real", "on_fake", "generator"), self.class_weights, strict=True))
         terms = ClassTerms(**weights) if self.conditioning == "auxiliary" else None
         generator = self._generator(pair.generator, num)
-        return self.model(GAN, Pair(generator, judge), num_classes=num, class_terms=terms)
+        drawn = class_numbers(self.data.classes, data.classes)
+        return self.model(GAN, Pair(generator, judge), num_classes=num, drawn_classes=drawn, class_terms=terms)
 
     def _generator(self, generator: nn.Module, num_classes: int) -> nn.Module:
         if not self.conditional_norm:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from experiments.gan_architectures import Pair
@@ -32,8 +32,10 @@ class FreeGAN(Freely):
         python -m experiments.run gan --loss relativistic_average --architecture dense
         python -m experiments.run gan --preset lanham_wgan
 
-    Presets: lanham_dense (chapter 2), ganimals and foster_wgan (Foster, chapter 4; the text's drawings of camels are a
-    folder of images: --data.name folder --data.dir ...; its horses one class of cifar10), jiang, lanham_wgan,
+        python -m experiments.run gan --preset ganimals --data.name cifar10 --data.classes horse
+
+    Presets: lanham_dense (chapter 2), ganimals and foster_wgan (Foster, chapter 4: camels, which are a folder of
+    drawings, --data.name folder --data.dir ..., and the horses of cifar10), jiang, lanham_wgan,
     lanham_boundary, lanham_relativistic, lanham_lipschitz (chapters 4 and 7), valle_lsgan, valle_wgan, valle_wgan_gp,
     valle_relativistic, valle_digits (chapters 5 and 11), drift (Karras et al. 2018), resnet_64 and sngan_64 (faces),
     sngan (Miyato et al. 2018), paper (Goodfellow et al. 2014, with today's activations).
@@ -85,7 +87,7 @@ class FreeGAN(Freely):
             "foster_wgan": cls(
                 **PLAIN,
                 architecture="foster_upsampling",
-                data=CIFAR10,
+                data=replace(CIFAR10, classes=("horse",)),
                 width=32,
                 batch_size=128,
                 steps=6000,

@@ -271,7 +271,7 @@ def show_modes(options: ShowModes) -> None:
     labels = judged.train.take(np.arange(len(judged.train)))["label"]
     shares = np.bincount(labels, minlength=len(classes)) / len(labels)
     found = class_coverage(log_probabilities, shares)
-    missing = [name for name, share in zip(classes, found.shares, strict=True) if not share]
+    missing = [name for name, share, wanted in zip(classes, found.shares, shares, strict=True) if wanted and not share]
     words = f"missing: {', '.join(missing)}" if missing else "no class is missing"
     title = f"{judged.run.saved['name']}, step {judged.run.step:,}, {options.num:,} samples: {words}"
     with style():

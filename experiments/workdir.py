@@ -67,7 +67,9 @@ def check(workdir: Path, name: str, experiment: Experiment, *, restart: bool) ->
     saved = check_owner(workdir, name)
     if saved is None:
         return
-    before, now = flatten(saved["config"]), flatten(config_dict(experiment))
+    now = flatten(config_dict(experiment))
+    # A run from before a setting was there has its default.
+    before = flatten(config_dict(type(experiment)())) | flatten(saved["config"])
     changed = [key for key in {**before, **now} if before.get(key) != now.get(key) and key not in MAY_CHANGE]
     if changed and not restart:
         listed = ", ".join(f"{key} was {before.get(key)} and is {now.get(key)}" for key in changed)

@@ -66,6 +66,11 @@ class Faces:
             "mask": ArraySpec((self.size, self.size, 1), np.dtype(np.uint8)),
         }
 
+    @property
+    def labels(self) -> Int[np.ndarray, " n"]:
+        """Of all pictures; none is drawn."""
+        return self.traits(np.arange(self.num_examples))[0].hair_colour.astype(np.int32)
+
     def __len__(self) -> int:
         return self.num_examples
 

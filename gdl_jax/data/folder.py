@@ -61,6 +61,11 @@ class FolderSource:
     attribute_names: tuple[str, ...]
     captions: tuple[str, ...]
 
+    @property
+    def labels(self) -> Int[np.ndarray, " n"]:
+        """Of all images, where they are labelled."""
+        return self.columns["label"]
+
     def __len__(self) -> int:
         return len(self.files)
 

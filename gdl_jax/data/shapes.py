@@ -330,6 +330,11 @@ class Shapes:
         scenes = self.scenes(np.arange(self.num_examples))
         return tuple(caption(row) for row in attributes(scenes))
 
+    @property
+    def labels(self) -> Int[np.ndarray, " n"]:
+        """Of all pictures; none is drawn."""
+        return self.scenes(np.arange(self.num_examples)).form[:, 0].astype(np.int32)
+
     def __len__(self) -> int:
         return self.num_examples
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,12 +83,98 @@ class ArraySource:
         """Shape and dtype of each array of one example."""
         return {key: ArraySpec(array.shape[1:], array.dtype) for key, array in self.arrays.items()}
 
+    @property
+    def labels(self) -> Int[np.ndarray, " n"]:
+        """Of all examples, where they are labelled."""
+        return self.arrays["label"]
+
     def __len__(self) -> int:
         return len(next(iter(self.arrays.values())))
 
     def take(self, indices: Int[np.ndarray, " n"]) -> dict[str, np.ndarray]:
         """Copies of the examples at `indices`, in this order."""
         return {key: array[indices] for key, array in self.arrays.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class Subset:
+    """Some examples of a source; labels keep their numbers, and classes their names.
+
+    Attributes:
+        source: the whole.
+        indices: of the examples, in their order.
+    """
+
+    source: Source
+    indices: Int[np.ndarray, " n"]
+
+    @property
+    def name(self) -> str:
+        """That of the whole."""
+        return self.source.name
+
+    @property
+    def spec(self) -> dict[str, ArraySpec]:
+        """Shape and dtype of each array of one example."""
+        return self.source.spec
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Those of the whole, be they in the subset or not."""
+        return self.source.classes
+
+    @property
+    def attribute_names(self) -> tuple[str, ...]:
+        """Those of the whole."""
+        return getattr(self.source, "attribute_names", ())
+
+    @property
+    def labels(self) -> Int[np.ndarray, " n"]:
+        """Of the examples, where they are labelled."""
+        return self.source.labels[self.indices]
+
+    @property
+    def captions(self) -> tuple[str, ...]:
+        """Those of the examples; () when there are none."""
+        captions = getattr(self.source, "captions", ())
+        return tuple(captions[index] for index in self.indices) if captions else ()
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def take(self, indices: Int[np.ndarray, " n"]) -> dict[str, np.ndarray]:
+        """The subset's examples at `indices`, in this order."""
+        return self.source.take(self.indices[indices])
+
+
+def class_numbers(wanted: Sequence[str], classes: Sequence[str]) -> tuple[int, ...]:
+    """The numbers of classes that are said by name or by number, each once, in their order.
+
+    Raises:
+        UsageError: there is no such class.
+    """
+    numbers = {str(number): number for number in range(len(classes))}
+    # A name is what a user sees: where the folders "1" and "2" are classes 0 and 1, "1" is the first.
+    numbers |= {name: number for number, name in enumerate(classes)}
+    for each in wanted:
+        if each not in numbers:
+            raise UsageError(f"--data.classes: there is no class {each!r}, {nearest(each, classes)}")
+    return tuple(sorted({numbers[each] for each in wanted}))
+
+
+def of_classes(source: Source, wanted: Sequence[str], labels: Int[np.ndarray, " n"]) -> Subset:
+    """The examples of the wanted classes.
+
+    Raises:
+        UsageError: there is no such class, or no example of it.
+    """
+    found = np.flatnonzero(np.isin(labels, class_numbers(wanted, source.classes)))
+    if not len(found):
+        raise UsageError(
+            f"--data.classes {' '.join(wanted)}: none of the {len(source):,} examples that {source.name!r} has for a "
+            "split is of these classes; name others, or raise --data.num-examples."
+        )
+    return Subset(source, found)
 
 
 def nbytes(source: Source) -> int:
@@ -145,6 +231,9 @@ class DataSettings:
     """Use only the first so many examples; for generated sets, how many to make (default: all; 10,000, of noise
     1,024)."""
 
+    classes: tuple[str, ...] = ()
+    """Of these examples only those of these classes, by names or numbers (default: all)."""
+
     seed: int = 0
     """Seed of the generated sets (shapes, faces, noise); stored data do not depend on it."""
 
@@ -179,7 +268,12 @@ def load(settings: DataSettings, split: Split) -> Source:
     """
     # Each of these modules builds on this one, and importing TFDS or scikit-learn takes longer than most data sets.
     module = importlib.import_module(f"gdl_jax.data.{settings.name if settings.name in BUILT_IN else 'tfds'}")
-    return module.load(settings, split)
+    source = module.load(settings, split)
+    if not settings.classes:
+        return source
+    if "label" not in source.spec or not source.classes:
+        raise UsageError(f"The images of {settings.name!r} have no labels: leave --data.classes out.")
+    return of_classes(source, settings.classes, source.labels)
 
 
 def reject_crop(settings: DataSettings) -> None:

@@ -43,6 +43,11 @@ class TfdsSource:
     classes: tuple[str, ...]
     attribute_names: tuple[str, ...]
 
+    @property
+    def labels(self) -> Int[np.ndarray, " n"]:
+        """Of all examples, where they are labelled; no image is decoded."""
+        return np.array([example["label"] for example in self.records.__getitems__(range(len(self)))], np.int32)
+
     def __len__(self) -> int:
         return self.num_examples
 

@@ -13,14 +13,17 @@ class Coverage(NamedTuple):
 
     Attributes:
         shares: of the samples, by the class that is most probable.
-        covered: how many classes at least one sample has.
-        divergence: KL(shares || shares in the data), in nats.
+        covered: how many classes of the data at least one sample has.
+        divergence: KL(shares || shares in the data), in nats, of the samples whose classes the data have; infinite
+            where there are none.
+        outside: share of the samples whose classes the data do not have.
         confidence: mean probability of the class that is most probable.
     """
 
     shares: Float[np.ndarray, " classes"]
     covered: int
     divergence: float
+    outside: float
     confidence: float
 
 
@@ -40,11 +43,12 @@ def class_coverage(
     if data_shares.shape != (classes,):
         raise ValueError(f"The classifier has {classes} classes, and the shares are of {len(data_shares)}.")
     shares = np.bincount(log_probabilities.argmax(1), minlength=classes) / len(log_probabilities)
-    there = shares > 0
-    with np.errstate(divide="ignore"):
-        divergence = (shares[there] * np.log(shares[there] / data_shares[there])).sum()
+    there = (shares > 0) & (data_shares > 0)
+    inside = shares[there] / shares[there].sum()
+    divergence = (inside * np.log(inside / data_shares[there])).sum() if there.any() else np.inf
+    outside = shares[data_shares == 0].sum()
     confidence = np.exp(log_probabilities.max(1)).mean()
-    return Coverage(shares, int(there.sum()), float(divergence), float(confidence))
+    return Coverage(shares, int(there.sum()), float(divergence), float(outside), float(confidence))
 
 
 class MixtureCoverage(NamedTuple):

@@ -68,11 +68,13 @@ def _modes(sets: Sets) -> Values:
     classes = sets.classes_of_fake.shape[1]
     if sets.labels is None:
         raise UsageError("This measure needs the classes of the data, and they are not known.")
-    found = class_coverage(sets.classes_of_fake, np.bincount(sets.labels, minlength=classes) / len(sets.labels))
+    shares = np.bincount(sets.labels, minlength=classes) / len(sets.labels)
+    found = class_coverage(sets.classes_of_fake, shares)
     return {
         "classes_covered": found.covered,
         "class_divergence": found.divergence,
         "classifier_confidence": found.confidence,
+        **({} if shares.all() else {"samples_of_other_classes": found.outside}),
     }
 
 
@@ -207,7 +209,11 @@ MEASURES: Mapping[str, Measure] = {
         reason="20 clusters",
     ),
     "modes": Measure(
-        _modes, "classes of the samples by this classifier; KL(samples || data) in nats", needs_classes=True
+        _modes,
+        "classes of the samples by this classifier; KL(samples || data) in nats, of the samples whose classes the data "
+        "have",
+        ("class_divergence", "min"),
+        needs_classes=True,
     ),
     "memorisation": Measure(_memorisation, "median distance to the nearest training image"),
     "birthday": Measure(

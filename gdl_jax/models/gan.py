@@ -104,6 +104,7 @@ class GAN:
             sqrt(latent_size).
         image_range: of the images.
         num_classes: 0 for a GAN without labels.
+        drawn_classes: of which samples are drawn; () for all.
         class_terms: of a discriminator that tells classes; None where there is none.
         regularisers: penalties on the discriminator's slope.
         weight_limit: the discriminator's parameters are clipped to it after each update; None for no limit.
@@ -125,6 +126,7 @@ class GAN:
     latent_distribution: Literal["normal", "uniform", "sphere"] = "normal"
     image_range: tuple[float, float] = (-1.0, 1.0)
     num_classes: int = 0
+    drawn_classes: tuple[int, ...] = ()
     class_terms: ClassTerms | None = None
     regularisers: tuple[Regulariser, ...] = ()
     weight_limit: float | None = None
@@ -195,10 +197,10 @@ class GAN:
         Args:
             state: of the model.
             latents: each gives an image.
-            labels: of the images, where there are classes; None for one class after the other, from the first on.
+            labels: of the images, where there are classes; None for one after the other of those that are drawn.
         """
-        if self.num_classes and labels is None:
-            labels = jnp.arange(len(latents)) % self.num_classes
+        if labels is None:
+            labels = self._labels_in_turn(len(latents))
         network = state.networks["generator"]
         variables = network.averaged()
         if self.recalibration_batches and network.collections:
@@ -313,11 +315,17 @@ class GAN:
     def _labels_of(self, batch: Batch) -> Int[Array, " batch"] | None:
         return batch["label"] if self.num_classes else None
 
+    def _labels_in_turn(self, num: int) -> Int[Array, " {num}"] | None:
+        if not self.num_classes:
+            return None
+        drawn = jnp.array(self.drawn_classes or range(self.num_classes), jnp.int32)
+        return drawn[jnp.arange(num) % len(drawn)]
+
     def _calibration_inputs(self) -> list[tuple[Array, ...]]:
         """Always the same batches, so that a latent vector gives the same image whenever it is decoded."""
         keys = jax.random.split(jax.random.key(0), self.recalibration_batches)
         num = 8 * max(8, self.num_classes)
-        labels = jnp.arange(num) % self.num_classes if self.num_classes else None
+        labels = self._labels_in_turn(num)
         return [_inputs(self.sample_latents(key, num), labels) for key in keys]
 
 

@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -5,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gdl_jax.data.source import ArraySource, ArraySpec, DataSettings, Source, load, nbytes, resident
+from gdl_jax.data.source import ArraySource, ArraySpec, DataSettings, Source, class_numbers, load, nbytes, resident
 from gdl_jax.errors import UsageError
 
 
@@ -81,6 +82,66 @@ def test_num_examples_takes_the_first():
         few, more = (load(DataSettings(name=name, num_examples=n), "train") for n in (5, 9))
         assert (len(few), len(more)) == (5, 9)
         np.testing.assert_array_equal(few.take(np.arange(5))["image"], more.take(np.arange(5))["image"])
+
+
+def folder_of_classes(path: Path) -> Path:
+    for number, name in enumerate(("cat", "dog", "fox")):
+        (path / name).mkdir()
+        for i in range(4):
+            Image.new("L", (8, 8), 20 * i + number).save(path / name / f"{name}{i}.png")
+    (path / "captions.csv").write_text(
+        "file,caption\n" + "".join(f"{n}/{n}{i}.png,{n} {i}\n" for n in ("cat", "dog", "fox") for i in range(4))
+    )
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted", "numbers"),
+    [
+        ("digits", ("8", "3"), {3, 8}),
+        ("shapes", ("ring", "0"), {0, 5}),
+        ("faces", ("brown",), None),
+        ("folder", ("dog", "2"), {1, 2}),
+    ],
+)
+def test_only_the_chosen_classes_are_there(name, wanted, numbers, tmp_path):
+    directory = folder_of_classes(tmp_path) if name == "folder" else None
+    settings = DataSettings(name=name, dir=directory, size=16, num_examples=None if directory else 60)
+    whole = load(settings, "train")
+    numbers = numbers or set(class_numbers(wanted, whole.classes))
+    chosen = load(replace(settings, classes=wanted), "train")
+    examples = whole.take(np.arange(len(whole)))
+    there = np.flatnonzero(np.isin(examples["label"], list(numbers)))
+    assert isinstance(chosen, Source)
+    assert chosen.classes == whole.classes
+    assert chosen.spec == whole.spec
+    assert 0 < len(chosen) == len(there) < len(whole)
+    np.testing.assert_array_equal(whole.labels, examples["label"])
+    read = resident(chosen)
+    for key, values in examples.items():
+        np.testing.assert_array_equal(chosen.take(np.arange(len(chosen)))[key], values[there])
+        np.testing.assert_array_equal(read.arrays[key], values[there])
+    np.testing.assert_array_equal(chosen.labels, examples["label"][there])
+    if name in ("folder", "shapes"):
+        assert read.captions == tuple(whole.captions[i] for i in there)
+
+
+def test_classes_are_said_by_name_before_number():
+    assert class_numbers(("2", "horse", "0"), ("cat", "dog", "horse")) == (0, 2)
+    assert class_numbers(("1",), ("1", "2")) == (0,)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        (DataSettings(name="noise", classes=("3",)), "'noise' have no labels: leave --data.classes out."),
+        (DataSettings(name="shapes", classes=("circel",)), "there is no class 'circel', did you mean 'circle'?"),
+        (DataSettings(classes=("9",), num_examples=3), "none of the 3 examples"),
+    ],
+)
+def test_classes_that_cannot_be_had_are_refused(settings, sentence):
+    with pytest.raises(UsageError, match=re.escape(sentence)):
+        load(settings, "train")
 
 
 def test_seed_changes_generated_sets_only():

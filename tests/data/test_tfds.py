@@ -37,6 +37,9 @@ def test_known_sets(name, train, shape, classes):
     assert source.classes[0] == classes
     examples = source.take(np.arange(500))
     assert set(examples["label"].tolist()) == set(range(10))
+    chosen = opened(name, num_examples=500, classes=(source.classes[7], "2"))
+    there = np.flatnonzero(np.isin(examples["label"], (2, 7)))
+    np.testing.assert_array_equal(resident(chosen).arrays["image"], examples["image"][there])
     assert examples["image"].max() > 250
     assert examples["image"].std() > 40
 

@@ -57,6 +57,16 @@ def test_more_steps_continue_and_other_intervals_are_accepted(launch, copied, dc
     assert (copied / "samples" / "000022.png").exists()
 
 
+def test_a_run_from_before_a_setting_was_there_has_its_default(launch, says, copied):
+    path = copied / "config.json"
+    saved = json.loads(path.read_text())
+    del saved["config"]["data"]["classes"]
+    path.write_text(json.dumps(saved))
+    says(launch(*SMOKE, copied, "--data.classes", "3"), "data.classes was [] and is ['3']")
+    answer = launch(*SMOKE, copied)
+    assert (answer.code, answer.err) == (0, "")
+
+
 def test_a_run_in_one_piece_has_the_same_numbers(launch, copied, dcgan, tmp_path):
     """20 steps = 10 steps, then 10 more in another call."""
     for path in (copied / "checkpoints").glob("20*"):

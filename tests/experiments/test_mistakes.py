@@ -86,6 +86,8 @@ DATA = [
     (["--data.size", "18"], "set --data.size to 16"),
     (["--data.size", "0"], "--data.size is 0"),
     (["--data.crop", "4"], "--data.crop"),
+    (["--data.classes", "3", "eight"], "--data.classes: there is no class 'eight', expected one of: 0, 1,"),
+    (["--data.name", "noise", "--data.classes", "0"], "'noise' have no labels: leave --data.classes out"),
 ]
 
 

@@ -13,6 +13,10 @@ def test_class_coverage():
     assert found.covered == 2
     assert found.divergence == pytest.approx(0.75 * np.log(2.25) + 0.25 * np.log(0.75))
     assert found.confidence == pytest.approx(0.75)
+    chosen = class_coverage(log_p, np.array([0.5, 0, 0.5]))
+    assert (chosen.covered, chosen.outside) == (1, 0.25)
+    assert chosen.divergence == pytest.approx(np.log(2))
+    assert class_coverage(log_p, np.array([0, 0, 1.0])).divergence == np.inf
     with pytest.raises(ValueError, match="3 classes, and the shares are of 2"):
         class_coverage(log_p, np.full(2, 0.5))
 

@@ -219,6 +219,8 @@ def test_samples_have_one_class_after_the_other():
     assert abs(images[0] - images[1]).max() > 1e-3
     chosen = jit(model.decode)(state, latents, jnp.full((6,), 1, jnp.int32))
     np.testing.assert_allclose(chosen, np.repeat(images[1:2], 6, 0), atol=1e-6)
+    some = jit(replace(model, drawn_classes=(0, 2)).decode)(state, latents)
+    np.testing.assert_allclose(some, images[jnp.array([0, 2, 0, 2, 0, 2])], atol=1e-6)
 
 
 # Latent vectors and averages
