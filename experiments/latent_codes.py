@@ -16,7 +16,7 @@ from experiments.verbs import OnCheckpoint, Shelf, check_num, check_shelf, open_
 from gdl_jax.data.source import Source, Split, load
 from gdl_jax.data.transforms import scale, to_uint8
 from gdl_jax.errors import UsageError
-from gdl_jax.models.model import Decodes, LatentModel, Reconstructs
+from gdl_jax.models.model import Decodes, Encodes, LatentModel
 from gdl_jax.steps.random import stream_key
 from gdl_jax.steps.state import TrainState
 
@@ -175,7 +175,7 @@ def open_coder(options: OnDecoder) -> Coder:
 
 def encodes(coder: Coder) -> bool:
     """Whether images have codes."""
-    return isinstance(coder.run.model, Reconstructs)
+    return isinstance(coder.run.model, Encodes)
 
 
 def check_encodes(coder: Coder) -> None:

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int, Key, PyTree
 
 from gdl_jax.losses.adversarial import policy_gradient
 from gdl_jax.losses.likelihood import bernoulli_nll
-from gdl_jax.models.gan import GAN, Losses
+from gdl_jax.models.gan import GAN, Losses, Made
 from gdl_jax.steps.devices import split_batch
 from gdl_jax.steps.phases import Batch, Outcome
 from gdl_jax.steps.state import TrainState
@@ -47,7 +47,7 @@ class DiscreteGAN(GAN):
 
     def _generate(self, params: dict[str, PyTree], state: TrainState, batch: Batch, key: Array) -> Losses:
         k_fake, k_draw, k_judge = jax.random.split(key, 3)
-        logits, collections = super()._fake(params["generator"], state, k_fake, len(batch["image"]), None)
+        _, logits, collections = super()._make(params["generator"], state, batch, k_fake)
         # One image after the other of each latent vector, so that the batch axis stays the first.
         repeated = split_batch(jnp.repeat(logits, self.draws, axis=0))
         images = jax.lax.stop_gradient(_draw(repeated, k_draw))
@@ -59,11 +59,9 @@ class DiscreteGAN(GAN):
         metrics = {"effective_draws": (1 / jnp.square(weights).sum(axis=1)).mean()}
         return policy_gradient(judged, log_probability), Outcome({"generator": collections}, metrics)
 
-    def _fake(
-        self, params: PyTree, state: TrainState, key: Array, num: int, labels: Array | None
-    ) -> tuple[Array, PyTree]:
-        logits, collections = super()._fake(params, state, key, num, labels)
-        return _draw(logits, jax.random.fold_in(key, 0)), collections
+    def _make(self, params: PyTree, state: TrainState, batch: Batch, key: Array) -> Made:
+        made = super()._make(params, state, batch, key)
+        return made._replace(images=_draw(made.images, jax.random.fold_in(key, 0)))
 
 
 def black_and_white(images: Array, key: Array, step: Array) -> Array:

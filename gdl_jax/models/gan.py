@@ -1,7 +1,8 @@
-"""A generator against a discriminator (Goodfellow et al. 2014); what differs between such GANs is in the fields."""
+"""A generator against a discriminator (Goodfellow et al. 2014); what differs between such models is in the fields."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -75,6 +76,25 @@ class Judgement(NamedTuple):
     classes: Float[Array, "batch classes"] | None = None
 
 
+class Examples(NamedTuple):
+    """What a batch gives both players."""
+
+    inputs: tuple[Array, ...]
+    """Of the generator."""
+    real: Array
+    """Images that its own are to be like."""
+    labels: Int[Array, " batch"] | None = None
+
+
+class Made(NamedTuple):
+    """What the generator made of examples in training mode."""
+
+    examples: Examples
+    images: Array
+    collections: PyTree
+    """Those that this wrote."""
+
+
 class Round(NamedTuple):
     """What both players look at in one update of the discriminator."""
 
@@ -85,26 +105,22 @@ class Round(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GAN:
+class AdversarialModel(ABC):
     """The alternating step: the discriminator (or critic) first, then the generator against the one just updated.
 
     Real and generated images pass through the discriminator in calls of their own, so that batch normalisation sees
     them apart (Radford et al. 2016); the generator normalises with the batch's statistics in both phases. Of the
     discriminator's collections those of its call on real images are kept, of the generator's those of its own phase.
-    Generated images have the labels of the real ones, so that penalties between the two stay in a class.
+    Generated images have the labels of the real ones, so that penalties between the two stay in a class. What the
+    generator makes images of, a subclass says: `_examples`.
 
     Attributes:
-        generator: (latents, train) -> images in `image_range`; (latents, labels, train) where there are classes.
+        generator: (*inputs, train) -> images in `image_range`.
         discriminator: (images, train) or (images, labels, train) -> logits, one or more per image; with `class_terms`
             those and the classes' logits.
         optimizers: for "generator" and "discriminator".
         loss: of the logits.
-        latent_size: length of a latent vector.
-        latent_distribution: "normal" N(0, 1), "uniform" on [-1, 1], per element; "sphere" is normal, all of the length
-            sqrt(latent_size).
         image_range: of the images.
-        num_classes: 0 for a GAN without labels.
-        drawn_classes: of which samples are drawn; () for all.
         class_terms: of a discriminator that tells classes; None where there is none.
         regularisers: penalties on the discriminator's slope.
         weight_limit: the discriminator's parameters are clipped to it after each update; None for no limit.
@@ -113,20 +129,15 @@ class GAN:
         joint_batches: one call of the discriminator on real and generated images together, as one batch.
         discriminator_repeats: updates of the discriminator for one of the generator, each on a batch of its own.
         generator_repeats: likewise of the generator.
-        ema_decay: of the generator's averaged parameters, from which samples are drawn; None for no average.
-        recalibration_batches: batches from which the averaged generator's statistics are taken anew for sampling; 0
-            takes the running ones, which are of the parameters that are not averaged.
+        ema_decay: of the generator's averaged parameters, with which images are made after training; None for no
+            average.
     """
 
     generator: nn.Module
     discriminator: nn.Module
     optimizers: Mapping[str, optax.GradientTransformation]
     loss: AdversarialLoss
-    latent_size: int = 100
-    latent_distribution: Literal["normal", "uniform", "sphere"] = "normal"
     image_range: tuple[float, float] = (-1.0, 1.0)
-    num_classes: int = 0
-    drawn_classes: tuple[int, ...] = ()
     class_terms: ClassTerms | None = None
     regularisers: tuple[Regulariser, ...] = ()
     weight_limit: float | None = None
@@ -136,7 +147,6 @@ class GAN:
     discriminator_repeats: int = 1
     generator_repeats: int = 1
     ema_decay: float | None = None
-    recalibration_batches: int = 0
 
     @property
     def batches_per_step(self) -> int:
@@ -145,19 +155,19 @@ class GAN:
 
     def init(self, key: Key[Array, ""], batch: Batch) -> TrainState:
         """See `Model`."""
-        latents = jnp.zeros((len(batch["image"]), self.latent_size))
-        inputs = {"generator": latents, "discriminator": batch["image"]}
-        labels = self._labels_of(batch)
+        examples = self._examples(batch, key)
+        shown = self._round(Made(examples, examples.real, {}), jnp.zeros((), jnp.int32))
+        inputs = {"generator": examples.inputs, "discriminator": with_labels(shown.real, shown.labels)}
         networks = {
             name: init_network(
                 getattr(self, name),
                 jax.random.fold_in(key, i),
-                *_inputs(x, labels),
+                *given,
                 optimizer=self.optimizers[name],
                 averaged=name == "generator" and self.ema_decay is not None,
                 train=False,
             )
-            for i, (name, x) in enumerate(inputs.items())
+            for i, (name, given) in enumerate(inputs.items())
         }
         return TrainState.create(networks)
 
@@ -178,38 +188,6 @@ class GAN:
         """See `Model`."""
         state, metrics = run_phases(self.phases(), self.optimizers, state, batches, key)
         return (state if self.ema_decay is None else update_ema(state, self.ema_decay)), metrics
-
-    def sample_latents(self, key: Key[Array, ""], num: int) -> Float[Array, "num latent"]:
-        """Draws from the prior."""
-        shape = (num, self.latent_size)
-        if self.latent_distribution == "uniform":
-            return jax.random.uniform(key, shape, minval=-1.0)
-        latents = jax.random.normal(key, shape)
-        if self.latent_distribution == "sphere":
-            latents *= jnp.sqrt(self.latent_size / jnp.square(latents).sum(axis=1, keepdims=True))
-        return latents
-
-    def decode(
-        self, state: TrainState, latents: Float[Array, "num latent"], labels: Int[Array, " num"] | None = None
-    ) -> Float[Array, "num height width channels"]:
-        """The images of latent vectors, with averaged parameters if there are any.
-
-        Args:
-            state: of the model.
-            latents: each gives an image.
-            labels: of the images, where there are classes; None for one after the other of those that are drawn.
-        """
-        if labels is None:
-            labels = self._labels_in_turn(len(latents))
-        network = state.networks["generator"]
-        variables = network.averaged()
-        if self.recalibration_batches and network.collections:
-            variables = recalibrated(self.generator, variables, self._calibration_inputs())
-        return self.generator.apply(variables, *_inputs(latents, labels), train=False)
-
-    def sample(self, state: TrainState, key: Key[Array, ""], num: int) -> Float[Array, "num height width channels"]:
-        """Images of latent vectors from the prior; where there are classes, of one after the other."""
-        return self.decode(state, self.sample_latents(key, num))
 
     def _discriminate(self, params: dict[str, PyTree], state: TrainState, batch: Batch, key: Array) -> Losses:
         k_fake, k_on_real, k_on_fake, k_penalty, k_penalised = jax.random.split(key, 5)
@@ -246,24 +224,43 @@ class GAN:
         return regulariser.weight * self._penalty(regulariser, params["discriminator"], state, shown, keys), Outcome()
 
     def _generate(self, params: dict[str, PyTree], state: TrainState, batch: Batch, key: Array) -> Losses:
+        made, loss = self._deceive(params["generator"], state, batch, key)
+        return loss, Outcome({"generator": made.collections})
+
+    def _deceive(self, params: PyTree, state: TrainState, batch: Batch, key: Array) -> tuple[Made, Float[Array, ""]]:
+        """What the generator made, and what it pays for what the discriminator says of that."""
         k_fake, k_on_real, k_on_fake = jax.random.split(key, 3)
-        labels = self._labels_of(batch)
-        fake, collections = self._fake(params["generator"], state, k_fake, len(batch["image"]), labels)
-        shown = self._seen(Round(batch["image"], fake, labels, state.step), jax.random.fold_in(key, 0))
+        made = self._make(params, state, batch, k_fake)
+        shown = self._seen(self._round(made, state.step), jax.random.fold_in(key, 0))
         # Only relativistic losses look at the real logits; for the others the compiler drops this call.
         on_real, on_fake, _ = self._judge_both(
             state.networks["discriminator"].params, state, shown, (k_on_real, k_on_fake), joint=self.joint_batches
         )
         loss = self.loss.generator(on_real.logits, on_fake.logits)
         if self.class_terms is not None:
-            loss += self.class_terms.generator * softmax_cross_entropy(on_fake.classes, labels).mean()
-        return loss, Outcome({"generator": collections})
+            loss += self.class_terms.generator * softmax_cross_entropy(on_fake.classes, shown.labels).mean()
+        return made, loss
+
+    @abstractmethod
+    def _examples(self, batch: Batch, key: Array) -> Examples:
+        """What the generator is given, and what it is to make the like of."""
+
+    def _make(self, params: PyTree, state: TrainState, batch: Batch, key: Array) -> Made:
+        """What the generator with these parameters makes of a batch, in training mode."""
+        k_examples, k_dropout = jax.random.split(key)
+        examples = self._examples(batch, k_examples)
+        network = state.networks["generator"]
+        images, collections = network.apply_in_training(self.generator, params, *examples.inputs, key=k_dropout)
+        return Made(examples, images, collections)
+
+    def _round(self, made: Made, step: Array) -> Round:
+        """What the discriminator is to tell apart, before the views."""
+        return Round(made.examples.real, made.images, made.examples.labels, step)
 
     def _show(self, state: TrainState, batch: Batch, k_fake: Array, k_views: Array) -> Round:
         """The batch and images of the generator as it is, as the discriminator sees them."""
-        labels = self._labels_of(batch)
-        fake, _ = self._fake(state.networks["generator"].params, state, k_fake, len(batch["image"]), labels)
-        return self._seen(Round(batch["image"], fake, labels, state.step), k_views)
+        made = self._make(state.networks["generator"].params, state, batch, k_fake)
+        return self._seen(self._round(made, state.step), k_views)
 
     def _seen(self, shown: Round, key: Array) -> Round:
         for i, view in enumerate(self.views):
@@ -282,21 +279,12 @@ class GAN:
 
         return regulariser.penalty(critic, shown.real, shown.fake, k_penalty)
 
-    def _fake(
-        self, params: PyTree, state: TrainState, key: Array, num: int, labels: Array | None
-    ) -> tuple[Array, PyTree]:
-        """Generated images in training mode, and the collections that this wrote."""
-        k_latent, k_dropout = jax.random.split(key)
-        latents = split_batch(self.sample_latents(k_latent, num))
-        network = state.networks["generator"]
-        return network.apply_in_training(self.generator, params, *_inputs(latents, labels), key=k_dropout)
-
     def _judge(
         self, params: PyTree, state: TrainState, images: Array, labels: Array | None, key: Array
     ) -> tuple[Judgement, PyTree]:
         """What the discriminator says in training mode, and the collections that this wrote."""
         network = state.networks["discriminator"]
-        said, wrote = network.apply_in_training(self.discriminator, params, *_inputs(images, labels), key=key)
+        said, wrote = network.apply_in_training(self.discriminator, params, *with_labels(images, labels), key=key)
         return (Judgement(said) if self.class_terms is None else Judgement(*said)), wrote
 
     def _judge_both(
@@ -312,8 +300,64 @@ class GAN:
         num = len(shown.real)
         return jax.tree.map(lambda x: x[:num], both), jax.tree.map(lambda x: x[num:], both), collections
 
-    def _labels_of(self, batch: Batch) -> Int[Array, " batch"] | None:
-        return batch["label"] if self.num_classes else None
+
+@dataclass(frozen=True, kw_only=True)
+class GAN(AdversarialModel):
+    """Images of latent vectors.
+
+    Attributes:
+        generator: (latents, train) -> images in `image_range`; (latents, labels, train) where there are classes.
+        latent_size: length of a latent vector.
+        latent_distribution: "normal" N(0, 1), "uniform" on [-1, 1], per element; "sphere" is normal, all of the length
+            sqrt(latent_size).
+        num_classes: 0 for a GAN without labels.
+        drawn_classes: of which samples are drawn; () for all.
+        recalibration_batches: batches from which the averaged generator's statistics are taken anew for sampling; 0
+            takes the running ones, which are of the parameters that are not averaged.
+    """
+
+    latent_size: int = 100
+    latent_distribution: Literal["normal", "uniform", "sphere"] = "normal"
+    num_classes: int = 0
+    drawn_classes: tuple[int, ...] = ()
+    recalibration_batches: int = 0
+
+    def sample_latents(self, key: Key[Array, ""], num: int) -> Float[Array, "num latent"]:
+        """Draws from the prior."""
+        shape = (num, self.latent_size)
+        if self.latent_distribution == "uniform":
+            return jax.random.uniform(key, shape, minval=-1.0)
+        latents = jax.random.normal(key, shape)
+        if self.latent_distribution == "sphere":
+            latents *= jnp.sqrt(self.latent_size / jnp.square(latents).sum(axis=1, keepdims=True))
+        return latents
+
+    def decode(
+        self, state: TrainState, latents: Float[Array, "num latent"], labels: Int[Array, " num"] | None = None
+    ) -> Float[Array, "num height width channels"]:
+        """The images of latent vectors, with averaged parameters if there are any.
+
+        Args:
+            state: of the model.
+            latents: each gives an image.
+            labels: of the images, where there are classes; None for one after the other of those that are drawn.
+        """
+        if labels is None:
+            labels = self._labels_in_turn(len(latents))
+        network = state.networks["generator"]
+        variables = network.averaged()
+        if self.recalibration_batches and network.collections:
+            variables = recalibrated(self.generator, variables, self._calibration_inputs())
+        return self.generator.apply(variables, *with_labels(latents, labels), train=False)
+
+    def sample(self, state: TrainState, key: Key[Array, ""], num: int) -> Float[Array, "num height width channels"]:
+        """Images of latent vectors from the prior; where there are classes, of one after the other."""
+        return self.decode(state, self.sample_latents(key, num))
+
+    def _examples(self, batch: Batch, key: Array) -> Examples:
+        latents = split_batch(self.sample_latents(key, len(batch["image"])))
+        labels = batch["label"] if self.num_classes else None
+        return Examples(with_labels(latents, labels), batch["image"], labels)
 
     def _labels_in_turn(self, num: int) -> Int[Array, " {num}"] | None:
         if not self.num_classes:
@@ -326,8 +370,9 @@ class GAN:
         keys = jax.random.split(jax.random.key(0), self.recalibration_batches)
         num = 8 * max(8, self.num_classes)
         labels = self._labels_in_turn(num)
-        return [_inputs(self.sample_latents(key, num), labels) for key in keys]
+        return [with_labels(self.sample_latents(key, num), labels) for key in keys]
 
 
-def _inputs(x: Array, labels: Array | None) -> tuple[Array, ...]:
+def with_labels(x: Array, labels: Array | None) -> tuple[Array, ...]:
+    """What a network is given that takes labels where there are any."""
     return (x,) if labels is None else (x, labels)

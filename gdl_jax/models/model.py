@@ -58,14 +58,19 @@ class LatentModel(Samples, Decodes, Protocol):
 
 
 @runtime_checkable
-class Reconstructs(Decodes, Protocol):
-    """A model that encodes images and decodes them again."""
+class Reconstructs(Model, Protocol):
+    """A model that makes images anew out of themselves."""
+
+    def reconstruct(self, state: TrainState, images: Array) -> Array:
+        """In `image_range`, without noise of the model's own."""
+
+
+@runtime_checkable
+class Encodes(Decodes, Reconstructs, Protocol):
+    """A model that reconstructs images by way of codes."""
 
     def encode(self, state: TrainState, images: Array) -> Float[Array, "num latent"]:
         """The code of each image, without noise."""
-
-    def reconstruct(self, state: TrainState, images: Array) -> Array:
-        """Encoded without noise and decoded."""
 
 
 @runtime_checkable
