@@ -10,7 +10,7 @@ import flax.linen as nn
 from jax.typing import DTypeLike
 
 from gdl_jax.layers.initializers import glorot_uniform, torch_uniform, torch_uniform_fan_out
-from gdl_jax.layers.normalisation import BatchNorm
+from gdl_jax.layers.normalisation import BatchNorm, LayerNorm
 from gdl_jax.networks.dcgan import Discriminator, Generator, leaky_relu
 from gdl_jax.networks.dense_gan import DenseDiscriminator, DenseGenerator
 from gdl_jax.networks.resnet_gan import ResNetCritic, ResNetGenerator, sngan
@@ -238,12 +238,19 @@ def resnet(size: int, channels: int, width: int, dtype: DTypeLike) -> Pair:
 
 
 def resnet_64(size: int, channels: int, width: int, dtype: DTypeLike) -> Pair:
-    """Gulrajani et al. 2017, appendix E, at 64x64 pixels; without their layer norm in the critic."""
+    """Gulrajani et al. 2017, appendix E, at 64x64 pixels; the layer norm in the critic is as in the authors' code."""
     start = size // 16
     widths = (8 * width, 4 * width, 2 * width, width)
     return Pair(
         ResNetGenerator(start=(start, start, 8 * width), features=widths, channels=channels, dtype=dtype),
-        ResNetCritic(stem=width, features=(*widths[-2::-1], 8 * width), halvings=4, pool="flatten", dtype=dtype),
+        ResNetCritic(
+            stem=width,
+            features=(*widths[-2::-1], 8 * width),
+            halvings=4,
+            pool="flatten",
+            image_norm=LayerNorm,
+            dtype=dtype,
+        ),
     )
 
 

@@ -76,6 +76,32 @@ class BatchNorm(nn.Module):
         return y.reshape(*x.shape[: x.ndim - rank], *kept).astype(self.dtype)
 
 
+class LayerNorm(nn.Module):
+    """Layer normalisation of each image alone, Ba et al. 2016 (arXiv:1607.06450), eq. 3, for critics with penalties.
+
+    Mean and variance are over all of an image's pixels and channels; scale and bias are per channel, as in the code of
+    Gulrajani et al. 2017. All float32.
+
+    Attributes:
+        epsilon: added to the variance, > 0.
+        dtype: dtype of the result.
+    """
+
+    epsilon: float = 1e-5
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "batch *size channels"]) -> Float[Array, "batch *size channels"]:
+        """Normalises."""
+        scale = self.param("scale", nn.initializers.ones, x.shape[-1:], jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, x.shape[-1:], jnp.float32)
+        axes = tuple(range(1, x.ndim))
+        y = x.astype(jnp.float32)
+        y = y - y.mean(axes, keepdims=True)
+        y = y * lax.rsqrt(jnp.square(y).mean(axes, keepdims=True) + self.epsilon)
+        return (y * spread(scale, y.shape) + spread(bias, y.shape)).astype(self.dtype)
+
+
 class ConditionalBatchNorm(nn.Module):
     """`BatchNorm` with a scale and a bias for every class: Dumoulin et al. 2017 (arXiv:1610.07629), eq. 5.
 

@@ -7,7 +7,8 @@ The defaults are Gulrajani's networks for 32x32 images. Others:
     SNGAN, 64x64:    ResNetGenerator(start=(4, 4, 1024), features=(512, 256, 128, 64), ...)
                      ResNetCritic(features=(64, 128, 256, 512, 1024), halvings=5, pool="sum", spectral=True, ...)
     Gulrajani, 64x64: ResNetGenerator(start=(4, 4, 512), features=(512, 256, 128, 64))
-                     ResNetCritic(stem=64, features=(128, 256, 512, 512), halvings=4, pool="flatten")
+                     ResNetCritic(stem=64, features=(128, 256, 512, 512), halvings=4, pool="flatten",
+                                  image_norm=LayerNorm)
 
 A text's code adds to the output of every block the input of the first one; here each block adds its own.
 """
@@ -85,6 +86,7 @@ class DownBlock(nn.Module):
         features: channels of the result.
         halve: takes the means of 2x2 pixels.
         first: of the image itself: no ReLU in front, and as wide between the convolutions as at the end.
+        image_norm: of each image alone (`LayerNorm`), in front of both ReLUs; the first convolution then has no bias.
         spectral: divides every kernel by its largest singular value.
         block_init: initial kernels of the 3x3 convolutions.
         kernel_init: of the 1x1 convolution.
@@ -95,6 +97,7 @@ class DownBlock(nn.Module):
     features: int
     halve: bool
     first: bool = False
+    image_norm: Norm | None = None
     spectral: bool = False
     block_init: Initializer = he_uniform
     kernel_init: Initializer = glorot_uniform
@@ -109,14 +112,18 @@ class DownBlock(nn.Module):
         conv = SpectralConv if self.spectral else Conv
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         hidden = self.features if self.first else x.shape[-1]
-        y = x if self.first else nn.relu(x)
-        y = nn.relu(conv(hidden, (3, 3), kernel_init=self.block_init, **dtypes)(y))
+        y = x if self.first else nn.relu(self._normalised(x))
+        y = conv(hidden, (3, 3), kernel_init=self.block_init, use_bias=self.image_norm is None, **dtypes)(y)
+        y = nn.relu(self._normalised(y))
         y = conv(self.features, (3, 3), kernel_init=self.block_init, **dtypes)(y)
         if self.halve:
             x, y = mean_pool(x), mean_pool(y)
         if self.halve or x.shape[-1] != self.features:
             x = conv(self.features, (1, 1), kernel_init=self.kernel_init, **dtypes)(x)
         return y + x.astype(y.dtype)
+
+    def _normalised(self, x: Array) -> Array:
+        return x if self.image_norm is None else self.image_norm(dtype=self.dtype)(x)
 
 
 class ResNetGenerator(nn.Module):
@@ -160,7 +167,7 @@ class ResNetGenerator(nn.Module):
 
 
 class ResNetCritic(nn.Module):
-    """Image -> blocks, of which the first ones halve it -> ReLU, one number per channel -> one logit; no norm.
+    """Image -> blocks, of which the first ones halve it -> ReLU, one number per channel -> one logit.
 
     Attributes:
         features: channels after each block.
@@ -168,6 +175,7 @@ class ResNetCritic(nn.Module):
         stem: channels of a convolution before the blocks, which then are all alike; 0 for none.
         pool: over the last image: "mean" (Gulrajani at 32x32), "sum" (Miyato), or "flatten", which keeps every pixel
             and has no ReLU in front (Gulrajani at 64x64).
+        image_norm: see `DownBlock`.
         spectral: divides every kernel by its largest singular value.
         block_init: initial kernels of the blocks' 3x3 convolutions.
         kernel_init: of all others.
@@ -179,6 +187,7 @@ class ResNetCritic(nn.Module):
     halvings: int = 2
     stem: int = 0
     pool: Literal["mean", "sum", "flatten"] = "mean"
+    image_norm: Norm | None = None
     spectral: bool = False
     block_init: Initializer = he_uniform
     kernel_init: Initializer = glorot_uniform
@@ -199,6 +208,7 @@ class ResNetCritic(nn.Module):
                 features,
                 halve=i < self.halvings,
                 first=i == 0 and not self.stem,
+                image_norm=self.image_norm,
                 spectral=self.spectral,
                 block_init=self.block_init,
                 kernel_init=self.kernel_init,

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from functools import partial
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +11,7 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from gdl_jax.layers.initializers import scale002
-from gdl_jax.layers.normalisation import BatchNorm
+from gdl_jax.layers.normalisation import BatchNorm, LayerNorm
 
 
 @pytest.fixture
@@ -89,3 +90,30 @@ def test_statistics_are_those_of_the_global_batch(images):
     mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
     sharded = jax.jit(apply)(jax.device_put(images, NamedSharding(mesh, P("data"))))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), sharded, apply(images))
+
+
+def test_layer_norm_and_its_derivatives_of_first_and_second_order(images):
+    """Against Flax's with the axes of an image."""
+    ours, theirs = LayerNorm(), nn.LayerNorm(epsilon=1e-5, reduction_axes=(-3, -2, -1), use_fast_variance=False)
+    keys = jax.random.split(jax.random.key(1), 3)
+    params = {"scale": jax.random.normal(keys[0], (5,)), "bias": jax.random.normal(keys[1], (5,))}
+    weights = jax.random.normal(keys[2], images.shape)
+
+    def three_orders(layer):
+        def slope(params, x):
+            return jax.grad(lambda x: (weights * layer.apply({"params": params}, x) ** 2).sum())(x)
+
+        return (
+            layer.apply({"params": params}, images),
+            slope(params, images),
+            jax.grad(lambda params, x: jnp.square(slope(params, x)).sum(), (0, 1))(params, images),
+        )
+
+    with jax.numpy_rank_promotion("allow"):  # As Flax has it.
+        found, wanted = jax.jit(lambda: (three_orders(ours), three_orders(theirs)))()
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4 * abs(b).max()), found, wanted)
+    x = np.asarray(images, np.float64)
+    plain = (x - x.mean((1, 2, 3), keepdims=True)) / np.sqrt(x.var((1, 2, 3), keepdims=True) + 1e-5)
+    wanted = plain * np.asarray(params["scale"]) + np.asarray(params["bias"])
+    np.testing.assert_allclose(found[0], wanted, atol=1e-4)
+    assert LayerNorm(dtype=jnp.bfloat16).init_with_output(keys[0], images)[0].dtype == jnp.bfloat16

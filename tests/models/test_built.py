@@ -66,7 +66,8 @@ WANTED = {
     (FreeGAN, "valle_digits"): ({"generator": 840_321, "discriminator": 213_121}, (384, 256), 100),
     (FreeGAN, "drift"): ({"generator": 1_204_483, "discriminator": 1_053_825}, (1792, 0), 128),
     (FreeGAN, "sngan"): ({"generator": 4_276_739, "discriminator": 1_053_825}, (3584, 1281), 128),
-    (FreeGAN, "resnet_64"): ({"generator": 8_541_443, "discriminator": 7_488_961}, (4864, 0), 128),
+    # Layer norm twice in every block, of as many channels as go in; 960 in all, and as many biases that it replaces.
+    (FreeGAN, "resnet_64"): ({"generator": 8_541_443, "discriminator": 7_488_961 + 4 * 960 - 960}, (4864, 0), 128),
     (FreeGAN, "sngan_64"): ({"generator": 12_220_675, "discriminator": 10_141_441}, (5888, 4993), 128),
     (ConditionalGAN, "paper"): ({"generator": 1_511_412, "discriminator": 932_965}, (3584, 0), 100),
     (ConditionalGAN, "lanham"): ({"generator": 1_757_412, "discriminator": 1_055_845}, (3584, 0), 100),

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from experiments.gan_architectures import ARCHITECTURES
+from gdl_jax.layers.normalisation import LayerNorm
 from gdl_jax.networks.conditional import (
     AuxiliaryDiscriminator,
     LabelledDiscriminator,
@@ -73,6 +74,25 @@ def test_a_block_of_the_critic_is_its_shortcut_where_the_last_kernel_is_zero(fea
     np.testing.assert_allclose(mean_pool(x), mean, rtol=1e-5, atol=1e-6)
     wanted = np.einsum("bijc,cd->bijd", mean, params["Conv_2"]["kernel"][0, 0])
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("spectral", [False, True])
+def test_the_image_norm_is_in_front_of_both_relus(spectral):
+    """What goes into the block, and what its first convolution gives, may be enlarged without a change of the block."""
+    x = jax.random.normal(KEY, (2, 4, 4, 4))
+    block = DownBlock(4, halve=False, image_norm=partial(LayerNorm, epsilon=0.0), spectral=spectral)
+    variables = jit(block.init)(KEY, x)
+    name = "SpectralConv_0" if spectral else "Conv_0"
+    assert set(variables["params"][name]) == {"kernel"}
+    larger = jax.tree.map(lambda v: v, variables)
+    larger["params"][name] = {"kernel": 3 * variables["params"][name]["kernel"]}
+    inner, grown, enlarged = (
+        jit(block.apply)(v, c * x) - c * x for v, c in ((variables, 1), (larger, 1), (variables, 5))
+    )
+    np.testing.assert_allclose(inner, grown, atol=1e-4)
+    np.testing.assert_allclose(inner, enlarged, atol=1e-4)
+    alone = jit(block.apply)(variables, x[:1])
+    np.testing.assert_allclose(alone, (inner + x)[:1], atol=1e-5)
 
 
 def test_projection_is_a_plain_logit_and_a_product_with_the_classs_vector():
