@@ -133,6 +133,7 @@ class FreeGAN(Freely):
                 loss="wasserstein",
                 weight_limit=0.01,
                 discriminator_repeats=5,
+                critic_head_start=True,
                 steps=1_000_000,
                 **both(rmsprop(1e-5)),
             ),

@@ -20,6 +20,7 @@ from gdl_jax.losses.adversarial import AdversarialLoss
 from gdl_jax.losses.labels import Labels
 from gdl_jax.losses.penalties import Penalty, dragan, drift, gradient_penalty, r1, r2
 from gdl_jax.models.gan import GAN, Regulariser, View
+from gdl_jax.steps.head_start import head_start
 from gdl_jax.steps.optimizers import Optimizer
 
 Loss = Literal[
@@ -104,6 +105,9 @@ class Freely(TwoPlayer):
     """Updates of the discriminator in a step."""
     generator_repeats: int = 1
     """Updates of the generator in a step."""
+    critic_head_start: bool = False
+    """No update of the generator in so many steps that the discriminator has 100 updates before each of the generator's
+    first 25 and before every 500th, as in the code of WGAN's authors."""
     recalibration_batches: int = 0
     """Batches of which an averaged generator's batch norms take their statistics for sampling; 0 for running ones."""
     generator_optimizer: Optimizer = field(default_factory=lambda: adam(2e-4))
@@ -148,6 +152,7 @@ class Freely(TwoPlayer):
             joint_batches=self.joint_batches,
             discriminator_repeats=self.discriminator_repeats,
             generator_repeats=self.generator_repeats,
+            generator_due=head_start(self.discriminator_repeats) if self.critic_head_start else None,
             recalibration_batches=self.recalibration_batches,
             **self.prior(),
             **further,

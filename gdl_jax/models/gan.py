@@ -129,6 +129,8 @@ class AdversarialModel(ABC):
         joint_batches: one call of the discriminator on real and generated images together, as one batch.
         discriminator_repeats: updates of the discriminator for one of the generator, each on a batch of its own.
         generator_repeats: likewise of the generator.
+        generator_due: of a step, whether the generator is updated in it (`head_start`); None for every step. Averages,
+            labels and views go by steps all the same.
         ema_decay: of the generator's averaged parameters, with which images are made after training; None for no
             average.
     """
@@ -146,6 +148,7 @@ class AdversarialModel(ABC):
     joint_batches: bool = False
     discriminator_repeats: int = 1
     generator_repeats: int = 1
+    generator_due: Callable[[Array], Array] | None = None
     ema_decay: float | None = None
 
     @property
@@ -181,7 +184,13 @@ class AdversarialModel(ABC):
         return (
             Phase(name="discriminator", loss=self._discriminate, repeats=self.discriminator_repeats, **trained),
             *(Phase(name=r.name, loss=partial(self._regularise, r), interval=r.interval, **trained) for r in lazy),
-            Phase(name="generator", trains=("generator",), loss=self._generate, repeats=self.generator_repeats),
+            Phase(
+                name="generator",
+                trains=("generator",),
+                loss=self._generate,
+                repeats=self.generator_repeats,
+                due=self.generator_due,
+            ),
         )
 
     def step(self, state: TrainState, batches: Batch, key: Key[Array, ""]) -> tuple[TrainState, Metrics]:

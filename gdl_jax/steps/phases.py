@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
-from jaxtyping import Bool, Float, Key, PyTree
+from jaxtyping import Bool, Float, Int, Key, PyTree
 
 from gdl_jax.steps.constraints import Constraint
 from gdl_jax.steps.meters import Fault, Mean, Metrics
@@ -38,6 +38,8 @@ class Phase:
     interval: int = 1
     """Run in every `interval`-th step only, with the loss multiplied by it (lazy regularisation, Karras et al. 2020,
     appendix B); the optimiser is corrected for it where it is built."""
+    due: Callable[[Int[Array, ""]], Bool[Array, ""]] | None = None
+    """Run only in the steps of which this is true, with the loss as it is; None for all."""
     repeats: int = 1
     """Updates per step, each on a batch of its own (critic repeats, Arjovsky et al. 2017, algorithm 1)."""
     constraint: Constraint | None = None
@@ -82,12 +84,15 @@ def run_phases(
 
 
 def _update_when_due(phase, optimizers, state, batch, key):
-    if phase.interval == 1:
+    if phase.interval == 1 and phase.due is None:
         return _update(phase, optimizers, state, batch, key)
+    is_due = state.step % phase.interval == 0
+    if phase.due is not None:
+        is_due &= phase.due(state.step)
     found = jax.eval_shape(lambda: _update(phase, optimizers, state, batch, key)[1])
     nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), found)
     return jax.lax.cond(
-        state.step % phase.interval == 0,
+        is_due,
         lambda: _update(phase, optimizers, state, batch, key),
         lambda: (state, nothing),
     )

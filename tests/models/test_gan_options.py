@@ -19,6 +19,7 @@ from gdl_jax.models.discrete_gan import DiscreteGAN, black_and_white
 from gdl_jax.models.gan import GAN, ClassTerms, Regulariser
 from gdl_jax.networks.conditional import AuxiliaryDiscriminator, LabelledGenerator
 from gdl_jax.networks.dense_gan import DenseDiscriminator, DenseGenerator
+from gdl_jax.steps.head_start import head_start
 from gdl_jax.steps.phases import run_phases
 
 jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
@@ -69,6 +70,30 @@ def test_every_network_is_updated_as_often_as_said():
     assert model.batches_per_step == 3
     # Of four steps, the lazy phase is in the first and in the last.
     assert updates(model, 4) == {"discriminator": 4 * 3 + 2, "generator": 4 * 2}
+
+
+def due_by_counting(repeats, first, every, steps):
+    """As a loop of the authors' kind goes: so many updates of the critic, one of the generator."""
+    due, updated, waited = [], 0, 0
+    for _ in range(steps):
+        waited += 1
+        due.append(waited * repeats >= (100 if updated < first or updated % every == 0 else 1))
+        if due[-1]:
+            updated, waited = updated + 1, 0
+    return due
+
+
+def test_a_generator_waits_for_its_critic():
+    for repeats, first, every, steps in [(5, 25, 500, 3000), (1, 25, 500, 3200), (40, 3, 7, 99), (100, 7, 7, 99)]:
+        due = np.asarray(jax.vmap(head_start(repeats, first=first, every=every))(jnp.arange(steps)))
+        np.testing.assert_array_equal(due, due_by_counting(repeats, first, every, steps))
+    with pytest.raises(ValueError, match="every"):
+        head_start(5, first=4, every=3)
+
+    model = replace(TINY, discriminator_repeats=3, generator_repeats=2, generator_due=head_start(30, first=2, every=3))
+    due = due_by_counting(30, 2, 3, 19)
+    assert sum(due) == 7
+    assert updates(model, 19) == {"discriminator": 3 * 19, "generator": 2 * 7}
 
 
 def test_a_lazy_regulariser_has_a_phase_of_its_own_as_much_stronger():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -126,6 +127,25 @@ def test_a_lazy_phase_runs_in_every_kth_step_on_k_times_its_loss():
     assert merged.means["lazy/gradient_norm"].value() == pytest.approx(4 * 5)
     assert float(merged.means["main/loss"].count) == 9
     assert int(merged.faults["lazy"].count) == 0
+
+
+def test_a_phase_that_is_not_due_leaves_all_as_it_is_and_its_loss_is_not_multiplied():
+    sgd = optax.sgd(1.0)
+    phase = Phase(
+        name="w", trains=("w",), loss=lambda p, s, b, k: (p["w"] * b["x"][0], Outcome()), repeats=2, interval=2,
+        due=lambda step: step > 1,
+    )  # fmt: skip
+    step = jax.jit(lambda state, batch: run_phases([phase], {"w": sgd}, state, batch, KEY))
+    state, values = scalars({"w": 0}, sgd), [0.0]
+    for i in range(5):
+        state, metrics = step(state, batches(i, 10 * i))
+        values.append(value(state, "w"))
+        assert float(metrics.means["w/loss"].count) == (2 if i in (2, 4) else 0)
+    assert np.diff(values).tolist() == [0, 0, -2 * 22, 0, -2 * 44]
+    state, _ = run_phases(
+        [replace(phase, interval=1)], {"w": sgd}, scalars({"w": 0}, sgd).replace(step=jnp.int32(2)), batches(1, 2), KEY
+    )
+    assert value(state, "w") == -3
 
 
 def test_a_fault_in_a_lazy_phase_is_told_with_its_step():
