@@ -65,7 +65,10 @@ class Window:
         """The line of metrics.jsonl, and the share of the time that was spent waiting for data."""
         found = jax.device_get(self.meter)
         train, data = (progress.seconds[kind] - self.clock.get(kind, 0.0) for kind in ("train", "data"))
-        values = {name: mean.value() for name, mean in found.means.items()}
+        faulty = tuple(f"{phase}/" for phase, fault in found.faults.items() if fault.count)
+        # What has seen nothing was not measured, or, where there was a fault, was not finite: those are told apart.
+        seen = {name: mean for name, mean in found.means.items() if mean.count or name.startswith(faulty)}
+        values = {name: mean.value() for name, mean in seen.items()}
         skipped = {f"{phase}/skipped": float(fault.count) for phase, fault in found.faults.items() if fault.count}
         line = {
             "step": self.end,

@@ -2,10 +2,14 @@ import json
 import struct
 from contextlib import closing
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from gdl_jax.data.order import Order
+from gdl_jax.steps.meters import Fault, Mean, Metrics
 from gdl_jax.training.logs import MetricsFile, Reporter, TensorBoard
+from gdl_jax.training.progress import Progress, Window
 
 
 def steps_of(path):
@@ -95,3 +99,17 @@ def test_only_the_first_process_writes_and_speaks(tmp_path, capsys):
     reporter.close()
     assert list(tmp_path.iterdir()) == []
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_line_names_what_was_measured_and_what_was_not_finite():
+    """Phase "lazy" was in none of the steps; every update of "main" was skipped."""
+    seen, nothing = Mean.of(jnp.float32(2.5)), Mean.of(jnp.float32(0), 0)
+    means = {"lazy/loss": nothing, "main/loss": nothing, "mainly/loss": seen}
+    faults = {
+        name: Fault(*map(jnp.int32, (count, 0, 0, 0))) for name, count in (("lazy", 0), ("main", 3), ("mainly", 0))
+    }
+    window = Window(start=0, clock={}, end=3, meter=Metrics(means, faults))
+    line, _ = window.line(Progress(seconds={"train": 1.0, "data": 1.0}), Order(4, 2, 0), 1)
+    assert set(line["metrics"]) == {"main/loss", "main/skipped", "mainly/loss"}
+    assert np.isnan(line["metrics"]["main/loss"])
+    assert (line["metrics"]["mainly/loss"], line["metrics"]["main/skipped"]) == (2.5, 3)
