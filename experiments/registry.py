@@ -111,6 +111,7 @@ FAMILIES = (
     "gan_grid",
     "gans",
     "gaussian_gans",
+    "image_to_image",
     "linear_models",
     "lipschitz",
     "manifolds",

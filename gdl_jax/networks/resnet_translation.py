@@ -22,7 +22,9 @@ from gdl_jax.networks.resnet_gan import mean_pool
 class ResNetTranslator(nn.Module):
     """Halvings, residual blocks, doublings, and the mean of the result and the input.
 
-    The mean with the input makes sense where the two are aligned, as in denoising; not from edges to shoes.
+    The mean with the input makes sense where the two are aligned, as in denoising; not from edges to shoes. It takes at
+    most half of what is wrong from a value that should be -1 or 1, such as noise on a black background, since the last
+    layer's tanh goes no further.
 
     Attributes:
         width: channels of the first two convolutions; each further halving doubles them.

@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 
 from experiments.registry import load_all
-from gdl_jax.models.model import Samples
+from gdl_jax.data.source import load
+from gdl_jax.models.model import Denoises, Encodes, Samples
+from gdl_jax.training.observer import Observer
+from gdl_jax.training.sharding import make_mesh
 
 EXPERIMENTS = load_all()
 
@@ -124,6 +127,27 @@ def test_samples_have_the_shape_of_the_data_and_the_stated_range(finished):
     assert low <= images.min() < images.max() <= high
     # In the units of the data, not of the numbers.
     assert images.max() - images.min() > 1e-3 * (high - low)
+
+
+def test_what_noise_was_and_what_became_of_it_are_shown(finished, launch, tmp_path):
+    opened = finished.open()
+    if not isinstance(opened.model, Denoises):
+        pytest.skip(f"{finished.name} takes no noise away")
+    settings = opened.experiment
+    train, test = (load(settings.data, split) for split in ("train", "test"))
+    observer = Observer(opened.model, train, test, settings, make_mesh(jax.devices()[:1]))
+    picture = observer.pictures(opened.state)["restorations"]
+    side, clean = test.spec["image"].shape[0], test.take(np.arange(10))["image"]
+    shown = [picture[row * (side + 2) :][:side] for row in range(3)]
+    images = [np.stack([row[:, i * (side + 2) :][:, :side] for i in range(10)]) for row in shown]
+    np.testing.assert_array_equal(images[0], clean)
+    assert 30 < np.abs(images[1].astype(int) - clean).mean() < 60  # of 0.25 * 255 sqrt(2 / pi) = 51, cut to [0, 255]
+    np.testing.assert_array_equal(images[2], observer.reconstruct(opened.state, images[1]))
+    if not isinstance(opened.model, Encodes):
+        assert launch("reconstruct", finished.workdir, "--num", 3, "--out", tmp_path / "three.npz").code == 0
+        with np.load(tmp_path / "three.npz") as found:
+            assert found["images"].shape == (3, *clean.shape[1:])
+        assert "decodes no codes" in launch("codes", finished.workdir).err
 
 
 def test_bfloat16_computes_in_bfloat16_and_keeps_float32(bfloat16, runs):

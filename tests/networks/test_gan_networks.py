@@ -156,7 +156,14 @@ def test_the_residual_of_the_translator_is_the_mean_with_its_input():
     @jit
     def run(x):
         variables = network.init(KEY, x, train=False)
+        # So large that the tanh comes to its ends.
+        variables["params"]["Conv_2"]["kernel"] *= 100
         return [network.clone(residual=residual).apply(variables, x, train=False) for residual in (True, False)]
 
     both, alone = run(x)
     np.testing.assert_allclose(both, (alone + x) / 2, rtol=1e-5, atol=1e-6)
+    assert -1 <= alone.min() < -0.999
+    assert 0.999 < alone.max() <= 1
+    assert -1 <= both.min() < both.max() <= 1
+    # Of what is wrong at an end of the range it takes away a half at the most.
+    assert (abs(both + 1) > (x + 1) / 2 - 1e-6).all()
