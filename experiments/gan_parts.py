@@ -20,6 +20,7 @@ from gdl_jax.losses.adversarial import AdversarialLoss
 from gdl_jax.losses.labels import Labels
 from gdl_jax.losses.penalties import Penalty, dragan, drift, gradient_penalty, r1, r2
 from gdl_jax.models.gan import GAN, Regulariser, View
+from gdl_jax.models.monitored_gan import MonitoredGAN
 from gdl_jax.steps.head_start import head_start
 from gdl_jax.steps.optimizers import Optimizer
 
@@ -108,6 +109,9 @@ class Freely(TwoPlayer):
     critic_head_start: bool = False
     """No update of the generator in so many steps that the discriminator has 100 updates before each of the generator's
     first 25 and before every 500th, as in the code of WGAN's authors."""
+    monitor_slope: bool = False
+    """Measure at every evaluation what the discriminator says of test images and of samples, and how steep it is
+    between them; takes two or three seconds more to compile."""
     recalibration_batches: int = 0
     """Batches of which an averaged generator's batch norms take their statistics for sampling; 0 for running ones."""
     generator_optimizer: Optimizer = field(default_factory=lambda: adam(2e-4))
@@ -138,6 +142,10 @@ class Freely(TwoPlayer):
     def model(self, kind: type[GAN], pair: Pair, **further: Any) -> GAN:
         """The model of these networks, with what was chosen for the rest."""
         interval = self.penalty_interval if self.penalty != "none" else 1
+        if self.monitor_slope:
+            if kind is not GAN:
+                raise UsageError("--monitor-slope needs images with greys, and those of this GAN are black and white.")
+            kind = MonitoredGAN
         return kind(
             **pair._asdict(),
             optimizers={

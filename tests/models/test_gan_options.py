@@ -17,6 +17,8 @@ from gdl_jax.losses.labels import Labels
 from gdl_jax.losses.penalties import r1
 from gdl_jax.models.discrete_gan import DiscreteGAN, black_and_white
 from gdl_jax.models.gan import GAN, ClassTerms, Regulariser
+from gdl_jax.models.model import Evaluates
+from gdl_jax.models.monitored_gan import MonitoredGAN
 from gdl_jax.networks.conditional import AuxiliaryDiscriminator, LabelledGenerator
 from gdl_jax.networks.dense_gan import DenseDiscriminator, DenseGenerator
 from gdl_jax.steps.head_start import head_start
@@ -246,6 +248,35 @@ def test_samples_have_one_class_after_the_other():
     np.testing.assert_allclose(chosen, np.repeat(images[1:2], 6, 0), atol=1e-6)
     some = jit(replace(model, drawn_classes=(0, 2)).decode)(state, latents)
     np.testing.assert_allclose(some, images[jnp.array([0, 2, 0, 2, 0, 2])], atol=1e-6)
+
+
+# What is measured of test images
+
+
+def test_logits_and_slopes_of_test_images_and_samples():
+    """A discriminator without hidden layers is a linear map: its slope is the same everywhere, and its logits known."""
+    linear = MonitoredGAN(
+        generator=LabelledGenerator(DenseGenerator((4, 4, 1), (5,)), CLASSES),
+        discriminator=AuxiliaryDiscriminator(DenseDiscriminator(()), CLASSES),
+        optimizers=TINY.optimizers,
+        loss=wasserstein(),
+        latent_size=3,
+        num_classes=CLASSES,
+        class_terms=ClassTerms(),
+    )
+    assert isinstance(linear, Evaluates)
+    assert not isinstance(TINY, Evaluates)
+    state = start(linear)
+    images = np.asarray(ALL["image"][0], np.float64)
+    found = jit(linear.evaluate)(state, {"image": ALL["image"][0], "label": ALL["label"][0]}, KEY)
+    layer = state.networks["discriminator"].params["Dense_0"]
+    kernel, bias = np.asarray(layer["kernel"], np.float64)[:, 0], float(layer["bias"][0])
+    np.testing.assert_allclose(found["logit_real"], images.reshape(BATCH, -1) @ kernel + bias, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found["slope"], np.linalg.norm(kernel), rtol=1e-5)
+    latents = linear.sample_latents(jax.random.split(KEY)[0], BATCH)
+    fake = np.asarray(linear.decode(state, latents, ALL["label"][0]), np.float64).reshape(BATCH, -1)
+    np.testing.assert_allclose(found["logit_fake"], fake @ kernel + bias, rtol=1e-4, atol=1e-5)
+    assert set(linear.protocol()) == set(found)
 
 
 # Latent vectors and averages
