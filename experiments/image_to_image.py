@@ -53,8 +53,9 @@ class ImageDenoisingGAN(Experiment):
     """Of the image, in the generator; and as many doublings."""
     blocks: int = 2
     """Residual blocks of the generator."""
-    residual: bool = True
-    """The generator's result is the mean of its last layer and its input."""
+    residual: bool = False
+    """The generator's result is the mean of its last layer and its input, as in the text; that leaves half of the noise
+    on black and white."""
     ema_decay: float | None = None
     """Of the generator's averaged parameters, with which images are restored; None for no average."""
     generator_optimizer: Optimizer = field(default_factory=lambda: adam(2e-4))
@@ -125,5 +126,13 @@ class ImageDenoisingGAN(Experiment):
                 checkpoint_every=10,
                 num_samples=16,
             ),
-            "valle": cls(data=CIFAR10, width=64, blocks=6, corruption_amount=0.1, steps=78_000, evaluate_every=5000),
+            "valle": cls(
+                data=CIFAR10,
+                width=64,
+                blocks=6,
+                residual=True,
+                corruption_amount=0.1,
+                steps=78_000,
+                evaluate_every=5000,
+            ),
         }
