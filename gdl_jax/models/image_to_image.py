@@ -108,6 +108,17 @@ class DenoisingGAN(ImageToImageGAN):
             found |= {f"mse_{name}": error, f"psnr_{name}": psnr(self._unit(images), wanted)}
         return found
 
+    def protocol(self) -> dict[str, str]:
+        """How `evaluate` measures, under the name of each measure."""
+        noise = (
+            f"{self.corruption.kind} noise of {self.corruption.amount:g} on pixels in [0, 1], one draw for each image"
+        )
+        return {
+            f"{measure}_{images}": f"mean over images of their {words} against the clean ones; {noise}"
+            for measure, words in (("mse", "mean squared error"), ("psnr", "peak signal-to-noise ratio in dB"))
+            for images in ("corrupted", "restored")
+        }
+
     def _unit(self, images: Images) -> Images:
         """From `image_range` to [0, 1]."""
         low, high = self.image_range
