@@ -97,8 +97,9 @@ def stepped(name, experiment, size, channels, monkeypatch):
         after its step, what its networks had made, its losses.
     """
     data = data_of(size, channels)
-    model, drawn = noting(experiment.build(data), monkeypatch)
+    model = experiment.build(data)
     state = arbitrary(model, size, channels)
+    model, drawn = noting(model, monkeypatch)
     generator = np.random.default_rng(1)
     pixels = generator.integers(0, 256, (model.batches_per_step, BATCH, size, size, channels), np.uint8)
     latents = generator.standard_normal((BATCH, experiment.latent_size)).astype(np.float32)
