@@ -201,7 +201,7 @@ class GANFailures(Study):
 
             def block(state, number):
                 k = jax.random.fold_in(key, number)
-                state = train(penalised, state, RING.draw, k, BLOCK, batch_size=BATCH)
+                state, _ = train(penalised, state, RING.draw, k, BLOCK, batch_size=BATCH)
                 return state, state
 
             last, later = jax.lax.scan(block, first, jnp.arange(FROZEN_AFTER[-1] // BLOCK))

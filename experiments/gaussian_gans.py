@@ -88,18 +88,19 @@ def train(
     steps: int,
     *,
     batch_size: int,
-) -> TrainState:
-    """So many steps in one loop, on points drawn anew in each."""
+) -> tuple[TrainState, dict[str, Float[Array, " {steps}"]]]:
+    """So many steps in one loop, on points drawn anew in each, and every step's metrics."""
 
-    def step(state: TrainState, number: Array) -> tuple[TrainState, None]:
+    def step(state: TrainState, number: Array) -> tuple[TrainState, dict[str, Array]]:
         k_data, k_step = jax.random.split(jax.random.fold_in(key, number))
         real = draw(k_data, model.batches_per_step * batch_size)
         batches = {"image": real.reshape(model.batches_per_step, batch_size, 1, 2, 1)}
-        return model.step(state, batches, k_step)[0], None
+        state, metrics = model.step(state, batches, k_step)
+        return state, {name: mean.total / mean.count for name, mean in metrics.means.items()}
 
     # Optax raises a float to an int32 power.
     with jax.numpy_dtype_promotion("standard"):
-        return jax.lax.scan(step, state, jnp.arange(steps))[0]
+        return jax.lax.scan(step, state, jnp.arange(steps))
 
 
 @register(
@@ -181,7 +182,7 @@ class GaussianMixtures(Study):
         def one(key: Array) -> tuple[Array, Array]:
             def part(state: TrainState, number: Array) -> tuple[TrainState, Array]:
                 k_part = jax.random.fold_in(key, number)
-                state = train(model, state, mixture.draw, k_part, self.steps // looks, batch_size=self.batch_size)
+                state, _ = train(model, state, mixture.draw, k_part, self.steps // looks, batch_size=self.batch_size)
                 return state, model.sample(state, jax.random.fold_in(key, looks), 1000).reshape(1000, 2)
 
             state, drawn = jax.lax.scan(part, start(model, key, self.batch_size), jnp.arange(looks))

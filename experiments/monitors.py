@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import jax
@@ -10,12 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array
-from jaxtyping import Float
+from jaxtyping import Float, Key
 
+from experiments.gaussian_gans import Mixture, point_gan, start, train
 from experiments.registry import Findings, Study, register
 from gdl_jax.losses.adversarial import non_saturating
+from gdl_jax.metrics.modes import ring
 from gdl_jax.metrics.monitor import Alarm, Series, running, watch
-from gdl_jax.networks.mlp import MLP
 from gdl_jax.pictures.charts import INK, SOFT, chart
 from gdl_jax.pictures.curves import PALETTE
 from gdl_jax.steps.random import stream_key
@@ -23,65 +24,18 @@ from gdl_jax.steps.random import stream_key
 RUNS = {"healthy": (2e-3, 2e-3), "generator too slow": (1e-2, 1e-6), "steps too large": (0.3, 0.3)}
 """Learning rates of discriminator and generator."""
 
-GENERATOR, DISCRIMINATOR = MLP((32, 32, 2)), MLP((32, 32, 1))
-LATENT_SIZE, BATCH_SIZE = 4, 64
-LOSS = non_saturating()
+RING = Mixture(ring(radius=3.0), 0.1)
+BATCH_SIZE = 64
 
 
-def ring(noise: Float[Array, "num 2"]) -> Float[Array, "num 2"]:
-    """Eight normals of deviation 0.1 on a circle of radius 3, each for every eighth point, from N(0, 1)."""
-    angle = jnp.arange(len(noise)) % 8 * (jnp.pi / 4)
-    return 3 * jnp.stack([jnp.cos(angle), jnp.sin(angle)], axis=1) + 0.1 * noise
-
-
-def generate(params: dict, latents: Float[Array, "num latent"]) -> Float[Array, "num 2"]:
-    """Points of latent vectors."""
-    return GENERATOR.apply({"params": params}, latents, train=False)
-
-
-def judge(params: dict, points: Float[Array, "num 2"]) -> Float[Array, " num"]:
-    """Logits of being real."""
-    return DISCRIMINATOR.apply({"params": params}, points, train=False)[:, 0]
-
-
-def train(key: Array, rates: Float[Array, " 2"], steps: int) -> tuple[dict, dict[str, Float[Array, " steps"]]]:
-    """A GAN on the ring: the generator's parameters in the end, and its metrics at every step."""
-    optimizers = [optax.adam(rate, b1=0.5) for rate in rates]
-    params = [
-        DISCRIMINATOR.init(key, jnp.zeros((1, 2)), train=False)["params"],
-        GENERATOR.init(key, jnp.zeros((1, LATENT_SIZE)), train=False)["params"],
-    ]
-
-    def step(carry: tuple, number: Array) -> tuple:
-        (discriminator, generator), (on_discriminator, on_generator) = carry
-        noise = jax.random.normal(jax.random.fold_in(key, number), (BATCH_SIZE, 2 + 2 * LATENT_SIZE))
-        real, latents, others = jnp.split(noise, [2, 2 + LATENT_SIZE], axis=1)
-        real = ring(real)
-
-        def discriminate(params):
-            on_real, on_fake = judge(params, real), judge(params, generate(generator, latents))
-            right = {"accuracy_real": (on_real > 0).mean(), "accuracy_fake": (on_fake < 0).mean()}
-            return LOSS.discriminator(on_real, on_fake), right
-
-        def deceive(params):
-            on_fake = judge(discriminator, generate(params, others))
-            return LOSS.generator(judge(discriminator, real), on_fake)
-
-        (loss, right), gradient = jax.value_and_grad(discriminate, has_aux=True)(discriminator)
-        noted = {"loss": loss, "gradient_norm": optax.tree.norm(gradient), **right}
-        metrics = {f"discriminator/{name}": value for name, value in noted.items()}
-        update, on_discriminator = optimizers[0].update(gradient, on_discriminator)
-        discriminator = optax.apply_updates(discriminator, update)
-
-        loss, gradient = jax.value_and_grad(deceive)(generator)
-        metrics |= {"generator/loss": loss, "generator/gradient_norm": optax.tree.norm(gradient)}
-        update, on_generator = optimizers[1].update(gradient, on_generator)
-        generator = optax.apply_updates(generator, update)
-        return ([discriminator, generator], [on_discriminator, on_generator]), metrics
-
-    states = [optimizer.init(part) for optimizer, part in zip(optimizers, params, strict=True)]
-    (params, _), metrics = jax.lax.scan(step, (params, states), jnp.arange(steps))
-    return params[1], metrics
+def trained(
+    key: Key[Array, ""], rates: Float[Array, " 2"], steps: int
+) -> tuple[dict[str, Float[Array, " {steps}"]], Float[Array, "400 2"]]:
+    """A GAN on the ring: its metrics at every step, and what its generator draws in the end."""
+    adam = {name: optax.adam(rate, b1=0.5) for name, rate in zip(("discriminator", "generator"), rates, strict=True)}
+    model = replace(point_gan(non_saturating(), units=32, latent_size=4), optimizers=adam)
+    state, metrics = train(model, start(model, key, BATCH_SIZE), RING.draw, key, steps, batch_size=BATCH_SIZE)
+    return metrics, model.sample(state, key, 400).reshape(400, 2)
 
 
 @register(
@@ -95,7 +49,7 @@ class TrainingMonitor(Study):
 
         python -m experiments.run training_monitor
 
-    Trains one after the other on eight points of a circle: a healthy one, one whose generator is ten thousand times too
+    Trains them at once on eight Gaussians on a circle: a healthy one, one whose generator is ten thousand times too
     slow, one whose steps are far too large. Shows the discriminator's loss with its running mean and five running
     deviations, the norm of its gradient, its accuracy on real and generated points, and what the generator draws; marks
     the first alarm of each rule. Prints alarms and how the loss varies.
@@ -116,9 +70,8 @@ class TrainingMonitor(Study):
 
         @jax.jit
         def work():
-            params, metrics = jax.vmap(lambda rate: train(key, rate, self.steps))(rates)
-            noise = jax.random.normal(key, (400, LATENT_SIZE))
-            return metrics, jax.vmap(lambda p: generate(p, noise))(params), ring(noise[:, :2])
+            metrics, drawn = jax.vmap(lambda pair: trained(key, pair, self.steps))(rates)
+            return metrics, drawn, RING.draw(key, 400).reshape(400, 2)
 
         metrics, drawn, real = jax.device_get(work())
         steps, numbers, alarms = np.arange(1, self.steps + 1), {}, {}
