@@ -31,14 +31,24 @@ class FreeGAN(Freely):
         python -m experiments.run gan --loss hinge --spectral True
         python -m experiments.run gan --loss relativistic_average --architecture dense
         python -m experiments.run gan --preset lanham_wgan
-
         python -m experiments.run gan --preset ganimals --data.name cifar10 --data.classes horse
 
     Presets: lanham_dense (chapter 2), ganimals and foster_wgan (Foster, chapter 4: camels, which are a folder of
-    drawings, --data.name folder --data.dir ..., and the horses of cifar10), jiang, lanham_wgan,
-    lanham_boundary, lanham_relativistic, lanham_lipschitz (chapters 4 and 7), valle_lsgan, valle_wgan, valle_wgan_gp,
-    valle_relativistic, valle_digits (chapters 5 and 11), drift (Karras et al. 2018), resnet_64 and sngan_64 (faces),
-    sngan (Miyato et al. 2018), paper (Goodfellow et al. 2014, with today's activations).
+    drawings, --data.name folder --data.dir ..., and the horses of cifar10), jiang, lanham_wgan, lanham_boundary,
+    lanham_relativistic, lanham_lipschitz (chapters 4 and 7), valle_lsgan, valle_wgan (with the head start of the critic
+    in the code of WGAN's authors), valle_wgan_gp, valle_relativistic, valle_digits (chapters 5 and 11), drift (Karras
+    et al. 2018), resnet_64 and sngan_64 (faces), sngan (Miyato et al. 2018), paper (Goodfellow et al. 2014, with
+    today's activations).
+
+    While it trains one sees which classes of the data its samples have, by the classifier that comes with the library,
+    and how far the discriminator keeps test images from samples and how steep it is between them:
+
+        python -m experiments.run gan --loss wasserstein --penalty gradient --discriminator-norm False \\
+            --discriminator-repeats 5 --architecture dense --width 16 --steps 1500 --monitor-slope True \\
+            --evaluate-every 250 --eval.every 250 --eval.metrics modes
+
+    On digits (seed 0) 3 classes of 10 are covered after 250 steps, 8 after 500 and all from 750 on; the divergence of
+    their shares, by which the best checkpoint is chosen then, falls from 1.76 to 0.09 nats; the slope is 0.80 to 0.88.
 
     Of the texts, these plain mistakes are not repeated: a critic whose gradients are never cleared, which is what makes
     Lanham's WGAN look bad; a relativistic generator loss that is overwritten by a plain one; labels above 1; penalties
