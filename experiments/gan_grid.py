@@ -26,7 +26,7 @@ from gdl_jax.steps.optimizers import Optimizer
 )
 @dataclass(frozen=True, kw_only=True)
 class FreeGAN(Freely):
-    """A GAN of any loss, penalty, pair of networks and tricks.
+    r"""A GAN of any loss, penalty, pair of networks and tricks.
 
         python -m experiments.run gan --loss hinge --spectral True
         python -m experiments.run gan --loss relativistic_average --architecture dense
@@ -43,8 +43,8 @@ class FreeGAN(Freely):
     While it trains one sees which classes of the data its samples have, by the classifier that comes with the library,
     and how far the discriminator keeps test images from samples and how steep it is between them:
 
-        python -m experiments.run gan --loss wasserstein --penalty gradient --discriminator-norm False \\
-            --discriminator-repeats 5 --architecture dense --width 16 --steps 1500 --monitor-slope True \\
+        python -m experiments.run gan --loss wasserstein --penalty gradient --discriminator-norm False \
+            --discriminator-repeats 5 --architecture dense --width 16 --steps 1500 --monitor-slope True \
             --evaluate-every 250 --eval.every 250 --eval.metrics modes
 
     On digits (seed 0) 3 classes of 10 are covered after 250 steps, 8 after 500 and all from 750 on; the divergence of
