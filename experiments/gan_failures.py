@@ -303,9 +303,9 @@ def pair_distance(points: Float[np.ndarray, "num 2"]) -> float:
 
 def _objectives(shifts, curves):
     figure, axes = chart(1, 2, width=9, height=3.5)
-    axes[0].plot(shifts, curves["jensen_shannon"], color=PALETTE[0], label="Jensen-Shannon divergence")
+    axes[0].plot(shifts, curves["jensen_shannon"], color=INK)
     axes[0].axhline(np.log(2), color=SOFT, linestyle=":", linewidth=1)
-    axes[0].set(title="It saturates at ln 2", xlabel="distance of the two Gaussians")
+    axes[0].set(title="Jensen-Shannon divergence, at most ln 2", xlabel="distance of the two Gaussians")
     for i, name in enumerate(("minimax", "non_saturating", "wasserstein")):
         axes[1].plot(shifts, curves[name], color=PALETTE[i], label=name.replace("_", "-"))
     axes[1].set(title="Slope of the generator's loss", xlabel="distance of the two Gaussians", yscale="log")
@@ -317,18 +317,20 @@ def _contours(plot, logits, half: float):
     side = int(np.sqrt(len(logits)))
     axis = np.linspace(-half, half, side)
     shown = plot.contourf(axis, axis, logits.reshape(side, side), levels=12, cmap="viridis")
-    plot.figure.colorbar(shown, ax=plot, shrink=0.8)
+    plot.figure.colorbar(shown, ax=plot, shrink=0.8, label="logit")
     plot.set(aspect="equal", xticks=[], yticks=[])
     plot.grid(False)
 
 
 def _far_figure(far):
-    figure, axes = chart(1, len(far), width=13, height=3.2)
+    figure, axes = chart(1, len(far), width=13, height=3.6)
     for plot, (name, (logits, slope, _)) in zip(axes, far.items(), strict=True):
         _contours(plot, logits, 3.0)
-        for kind, mixture in FAR.items():
-            plot.scatter(*mixture.centres.T, s=60, color=PALETTE[0 if kind == "real" else 1], edgecolor="white")
-        plot.set_title(f"{name.capitalize()}\nslope {slope:.1e}")
+        for i, (kind, mixture) in enumerate(FAR.items()):
+            label = {"real": "real points", "fake": "generated points"}[kind]
+            plot.scatter(*mixture.centres.T, s=60, color=PALETTE[i], edgecolor="white", label=label)
+        plot.set_title(f"{name.capitalize()}\nslope of minimax {slope:.1e}")
+    legend_outside(axes[0], 2)
     return figure
 
 
@@ -347,9 +349,10 @@ def _collapse_figure(drawn):
     figure, axes = chart(1, len(drawn), width=9, height=3.3)
     half = extent(RING)
     for plot, (name, points) in zip(axes, drawn.items(), strict=True):
-        plot.scatter(*points.T, s=3, color=PALETTE[1], alpha=0.5, linewidths=0)
-        plot.scatter(*RING.centres.T, s=22, marker="+", color=INK, linewidths=0.9)
+        plot.scatter(*points.T, s=3, color=PALETTE[1], alpha=0.5, linewidths=0, label="drawn")
+        plot.scatter(*RING.centres.T, s=22, marker="+", color=INK, linewidths=0.9, label="mode of the data")
         plot.set(title=name.capitalize(), xlim=(-half, half), ylim=(-half, half), aspect="equal")
+    legend_outside(axes[0], 2)
     return figure
 
 

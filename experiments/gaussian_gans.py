@@ -19,7 +19,7 @@ from gdl_jax.losses.adversarial import AdversarialLoss
 from gdl_jax.metrics.modes import MixtureCoverage, mixture_coverage, ring, square_grid
 from gdl_jax.models.gan import GAN, Regulariser
 from gdl_jax.networks.dense_gan import DenseDiscriminator, DenseGenerator
-from gdl_jax.pictures.charts import INK, SOFT, chart
+from gdl_jax.pictures.charts import INK, SOFT, chart, legend_outside
 from gdl_jax.pictures.curves import PALETTE
 from gdl_jax.steps.random import stream_key
 from gdl_jax.steps.state import TrainState
@@ -232,9 +232,9 @@ def _mixtures_figure(
     steps: int,
 ):
     half = extent(mixture)
-    figure, axes = chart(1, 5, width=13, height=3.1, width_ratios=(1, 1, 1, 1.15, 1.2))
+    figure, axes = chart(1, 5, width=13, height=3.5, width_ratios=(1, 1, 1, 1.15, 1.2))
     for plot, look in zip(axes, (0, len(drawn) // 2, len(drawn) - 1), strict=False):
-        plot.scatter(*drawn[look].T, s=2, color=PALETTE[1], alpha=0.5, linewidths=0)
+        plot.scatter(*drawn[look].T, s=2, color=PALETTE[1], alpha=0.5, linewidths=0, label="drawn")
         plot.set_title(f"Drawn after {steps * (look + 1):,} steps")
     side = int(np.sqrt(len(logits)))
     shown = axes[3].imshow(
@@ -243,9 +243,10 @@ def _mixtures_figure(
     figure.colorbar(shown, ax=axes[3], shrink=0.8)
     axes[3].set_title("Discriminator's logit")
     for plot in axes[:4]:
-        plot.scatter(*mixture.centres.T, s=22, marker="+", color=INK, linewidths=0.9)
+        plot.scatter(*mixture.centres.T, s=22, marker="+", color=INK, linewidths=0.9, label="mode of the data")
         plot.set(xlim=(-half, half), ylim=(-half, half), aspect="equal", xticks=(-2, 0, 2), yticks=(-2, 0, 2))
         plot.grid(False)
+    legend_outside(axes[0], 2)
     places = steps * np.arange(1, len(found[0]) + 1)
     for i, run in enumerate(found):
         axes[4].plot(places, [each.captured for each in run], color=PALETTE[i % len(PALETTE)], alpha=0.8)
