@@ -11,7 +11,7 @@ from experiments.autoencoders import ConvVAE
 from experiments.conditional_gans import BoundarySeekingGAN, ConditionalGAN
 from experiments.gan_grid import FreeGAN
 from experiments.gans import DCGAN, WGANGP
-from gdl_jax.data.source import ArraySpec
+from gdl_jax.data.source import ArraySpec, DataSettings
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.errors import UsageError
 from gdl_jax.models.model import Evaluates, LatentModel, Model, Reconstructs
@@ -118,6 +118,17 @@ def test_parameter_counts_of_the_texts(experiment, preset):
 def test_every_preset_but_the_smoke_test_is_counted_here():
     known = {(e, name) for e in {e for e, _ in WANTED} for name in e.presets() if name != "smoke"}
     assert known == set(WANTED)
+
+
+def test_settings_reach_the_model():
+    experiment = FreeGAN.presets()["valle_wgan"]
+    due = experiment.build(data_of(experiment)).generator_due
+    assert np.flatnonzero([bool(due(jnp.int32(step))) for step in range(61)]).tolist() == [19, 39, 59]
+    assert FreeGAN().build(data_of(FreeGAN())).generator_due is None
+    watched = FreeGAN(monitor_slope=True)
+    assert isinstance(watched.build(data_of(watched)), Evaluates)
+    some = ConditionalGAN(data=DataSettings(size=16, classes=("8", "3")))
+    assert some.build(data_of(some)).drawn_classes == (3, 8)
 
 
 @pytest.mark.parametrize("experiment", [DCGAN, WGANGP, ConvVAE])
