@@ -37,8 +37,8 @@ class ImageDenoisingGAN(Experiment):
     images have 13.09; 3:12 minutes of CPU time, compiling included. Nearly all restored digits are read as what they
     were. With --residual True 17.96 dB, and the background stays grey with noise.
 
-    The preset valle (CIFAR-10) was not run to the end. Smaller, with --width 16 --blocks 2 --data.num-examples 5000
-    --steps 300 (seed 0): 21.19 dB, noisy images 20.32; colours are nearly right, and about half of the noise is left.
+    The preset valle (CIFAR-10) was not run in full. Smaller, with --width 16 --blocks 2 --data.num-examples 5000
+    --steps 300 (seed 0): 21.19 dB, noisy images 20.32; colours are nearly right, and noise is still seen.
     7:44 minutes of CPU time, on two cores that other programs shared.
     """
 
