@@ -10,23 +10,30 @@ import pytest
 
 from experiments.autoencoders import ConvVAE
 from experiments.classifiers import ImageClassifier
-from experiments.gan_parts import adam
+from experiments.conditional_gans import BoundarySeekingGAN, ConditionalGAN
+from experiments.gan_grid import FreeGAN
+from experiments.gan_parts import WGAN_GP, adam, both, rmsprop
 from experiments.gans import DCGAN
 from experiments.image_to_image import ImageDenoisingGAN
 from gdl_jax.data.order import Order
 from gdl_jax.data.pipeline import make_pipeline
 from gdl_jax.data.source import DataSettings, load
 from gdl_jax.data.spec import DataSpec
+from gdl_jax.metrics.classifiers import default_features
 from gdl_jax.metrics.frechet import frechet_distance, moments
 from gdl_jax.metrics.pixels import pixel_features
 from gdl_jax.steps.optimizers import Adam
 from gdl_jax.training.observer import Observer
 from gdl_jax.training.program import Carry, abstract_carry, compile_call, empty_meter, init_state
+from gdl_jax.training.sample_metrics import SampleMetrics
 from gdl_jax.training.sharding import make_mesh, put, replicated, split_along
 
 
-def learn(settings):
-    """Trains on one device; the measures on the test set before and after, and the means over all steps."""
+def learn(settings, names=()):
+    """Trains on one device; the measures on the test set before and after, and the means over all steps.
+
+    Those that are named are taken afterwards in the features of the classifier of this data set.
+    """
     mesh = make_mesh(jax.devices()[:1])
     train, test = load(settings.data, "train"), load(settings.data, "test")
     data = DataSpec.of(train)
@@ -41,7 +48,12 @@ def learn(settings):
     carry, resident = Carry(state, empty_meter(shapes, mesh)), put(dict(pipeline.resident), replicated(mesh))
     for payload in pipeline.calls(0, 1, model.batches_per_step, settings.steps):
         carry, _ = call(carry, resident, put(dict(payload), split_along(mesh, 2)))
-    return before, observer.evaluate(carry.state), {name: mean.value() for name, mean in carry.meter.means.items()}
+    after = observer.evaluate(carry.state)
+    if names:
+        features = default_features(settings.data.name, mesh)
+        seen = SampleMetrics(model=model, train=train, test=test, mesh=mesh, features=features, names=names)
+        after |= {name.rpartition("/")[2]: value for name, value in seen.values(carry.state).items()}
+    return before, after, {name: mean.value() for name, mean in carry.meter.means.items()}
 
 
 def digits(size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -85,6 +97,41 @@ def test_a_gan_learns_to_take_noise_from_digits():
     # The adversarial loss still says something: seen 0.80 of either.
     assert means["discriminator/accuracy_real"] < 0.97
     assert means["discriminator/accuracy_fake"] < 0.97
+
+
+QUICK = {"width": 16, "latent_size": 16, "ema_decay": 0.98, "data": DataSettings(size=16)}
+KINDS = {
+    "spectral norm and hinge": FreeGAN(
+        **QUICK, **both(adam(1e-3)), steps=400, loss="hinge", spectral=True, discriminator_norm=False
+    ),
+    "clipped weights": FreeGAN(
+        **QUICK, **both(rmsprop(1e-3)), steps=300, loss="wasserstein", weight_limit=0.03, discriminator_repeats=3
+    ),
+    "gradient penalty": FreeGAN(
+        **QUICK, **both(adam(1e-3, 0.0, 0.9)), steps=200, **(WGAN_GP | {"discriminator_repeats": 3})
+    ),
+    "classes": ConditionalGAN(**QUICK, **both(adam(1e-3)), steps=400),
+    "drawn pixels": BoundarySeekingGAN(**QUICK, **both(adam(1e-3)), steps=300),
+}
+BOUNDS = {
+    "spectral norm and hinge": (15, 0.6, 0.4),  # seen: 9.3, 0.71, 0.20
+    "clipped weights": (7, 0.65, 0.3),  # 3.8, 0.78, 0.10
+    "gradient penalty": (15, 0.55, 0.3),  # 9.5, 0.66, 0.12
+    "classes": (5, 0.85, 0.01),  # 2.6, 0.95, 0.0005
+    "drawn pixels": (27, 0.42, 0.5),  # 17.4, 0.52, 0.29
+}
+"""Frechet distance (of training images 1.0), the classifier's confidence, and the divergence of the classes (nats)."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_gans_of_every_kind_learn_digits(kind):
+    _, after, _ = learn(KINDS[kind], ("fid", "modes"))
+    distance, confidence, divergence = BOUNDS[kind]
+    assert after["fid"] < distance
+    assert after["classes_covered"] == 10
+    assert after["classifier_confidence"] > confidence
+    assert after["class_divergence"] < divergence
 
 
 @pytest.mark.slow
