@@ -75,11 +75,10 @@ class PlainAutoencoder(Experiment):
     optimizer: Optimizer = field(default_factory=Optimizer)
 
     positive: ClassVar[tuple[str, ...]] = (*Experiment.positive, "latent_size")
+    not_negative: ClassVar[tuple[str, ...]] = ("code_penalty", "weight_penalty", "corruption_amount")
 
     def __post_init__(self):
         super().__post_init__()
-        for name in ("code_penalty", "weight_penalty", "corruption_amount"):
-            check_not_negative(name, getattr(self, name))
         if self.corruption in ("masking", "salt_and_pepper") and self.corruption_amount > 1:
             raise UsageError(f"--corruption-amount is {self.corruption_amount}; a share has to be from 0 to 1.")
 
@@ -207,11 +206,10 @@ class ConvVAE(Experiment):
         "importance_samples",
         "evaluation_samples",
     )
+    not_negative: ClassVar[tuple[str, ...]] = ("reconstruction_weight", "kl_weight", "kl_warmup_steps", "free_bits")
 
     def __post_init__(self):
         super().__post_init__()
-        for name in ("reconstruction_weight", "kl_weight", "kl_warmup_steps", "free_bits"):
-            check_not_negative(name, getattr(self, name))
         if self.fixed_scale <= 0:
             raise UsageError(f"--fixed-scale is {self.fixed_scale}; it has to be above 0.")
 
@@ -365,11 +363,7 @@ class DeepFeatureVAE(Experiment):
     optimizer: Optimizer = field(default_factory=lambda: Optimizer(learning_rate=5e-4, momentum=0.5))
 
     positive: ClassVar[tuple[str, ...]] = (*Experiment.positive, "latent_size")
-
-    def __post_init__(self):
-        super().__post_init__()
-        for name in ("feature_weight", "kl_weight", "kl_warmup_steps", "halve_every"):
-            check_not_negative(name, getattr(self, name))
+    not_negative: ClassVar[tuple[str, ...]] = ("feature_weight", "kl_weight", "kl_warmup_steps", "halve_every")
 
     def build(self, data: DataSpec) -> DFCVAE:
         """See `Experiment`."""
@@ -410,9 +404,3 @@ class DeepFeatureVAE(Experiment):
             "paper": cls(**celeb_a),
             "paper_345": cls(vgg_layers=("relu3_1", "relu4_1", "relu5_1"), **celeb_a),
         }
-
-
-def check_not_negative(name: str, value: float) -> None:
-    """Raises UsageError unless the setting is 0 or more."""
-    if not value >= 0:
-        raise UsageError(f"--{name.replace('_', '-')} is {value}; it has to be 0 or more.")

@@ -107,8 +107,8 @@ class Freely(TwoPlayer):
     generator_repeats: int = 1
     """Updates of the generator in a step."""
     critic_head_start: bool = False
-    """No update of the generator in so many steps that the discriminator has 100 updates before each of the generator's
-    first 25 and before every 500th, as in the code of WGAN's authors."""
+    """The generator waits until the discriminator has had 100 updates, before each of its own first 25 steps and before
+    every 500th of them, as in the code of WGAN's authors."""
     monitor_slope: bool = False
     """Measure at every evaluation what the discriminator says of test images and of samples, and how steep it is
     between them; takes two or three seconds more to compile."""
@@ -123,13 +123,17 @@ class Freely(TwoPlayer):
         "discriminator_repeats",
         "generator_repeats",
     )
+    not_negative: ClassVar[tuple[str, ...]] = (
+        "penalty_weight",
+        "drift_weight",
+        "instance_noise",
+        "fading_steps",
+        "minibatch_features",
+        "recalibration_batches",
+    )
 
     def __post_init__(self):
         super().__post_init__()
-        for name in ("penalty_weight", "drift_weight", "instance_noise", "fading_steps", "minibatch_features",
-                     "recalibration_batches"):  # fmt: skip
-            if not getattr(self, name) >= 0:
-                raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it has to be 0 or more.")
         if not self.penalty_target > 0:
             raise UsageError(f"--penalty-target is {self.penalty_target}; it has to be above 0.")
         if self.weight_limit is not None and not self.weight_limit > 0:

@@ -38,8 +38,7 @@ class TwoPlayer(Experiment):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.ema_decay is not None and not 0 <= self.ema_decay < 1:
-            raise UsageError(f"--ema-decay is {self.ema_decay}; it has to be from 0 to below 1, or None.")
+        check_ema_decay(self.ema_decay)
 
     def pair(self, data: DataSpec) -> Pair:
         """The networks for such data."""
@@ -55,6 +54,12 @@ class TwoPlayer(Experiment):
     def prior(self) -> dict[str, Any]:
         """The settings that go to the model as they are."""
         return {name: getattr(self, name) for name in ("latent_size", "latent_distribution", "ema_decay")}
+
+
+def check_ema_decay(decay: float | None) -> None:
+    """Raises UsageError unless it is None or from 0 to below 1."""
+    if decay is not None and not 0 <= decay < 1:
+        raise UsageError(f"--ema-decay is {decay}; it has to be from 0 to below 1, or None.")
 
 
 SMOKE = {

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from experiments.gan_architectures import Pair
 from experiments.gan_parts import CIFAR10, LOSSES, Loss, adam
+from experiments.gans import check_ema_decay
 from experiments.registry import Experiment, register
 from gdl_jax.data.source import DataSettings
 from gdl_jax.data.spec import DataSpec
@@ -71,16 +72,13 @@ class ImageDenoisingGAN(Experiment):
     discriminator_optimizer: Optimizer = field(default_factory=lambda: adam(2e-4))
 
     positive: ClassVar[tuple[str, ...]] = (*Experiment.positive, "width", "halvings", "blocks")
+    not_negative: ClassVar[tuple[str, ...]] = ("l1_weight", "corruption_amount")
 
     def __post_init__(self):
         super().__post_init__()
-        for name in ("l1_weight", "corruption_amount"):
-            if not getattr(self, name) >= 0:
-                raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it has to be 0 or more.")
         if self.corruption != "gaussian" and self.corruption_amount > 1:
             raise UsageError(f"--corruption-amount is {self.corruption_amount}; a share has to be from 0 to 1.")
-        if self.ema_decay is not None and not 0 <= self.ema_decay < 1:
-            raise UsageError(f"--ema-decay is {self.ema_decay}; it has to be from 0 to below 1, or None.")
+        check_ema_decay(self.ema_decay)
 
     def build(self, data: DataSpec) -> DenoisingGAN:
         """See `Experiment`."""
@@ -104,8 +102,9 @@ class ImageDenoisingGAN(Experiment):
         divisor = 2 ** max(self.halvings, judged)
         if min(height, width) < 4 or height % divisor or width % divisor:
             raise UsageError(
-                f"These networks halve an image until at least 4 pixels are left, and {height}x{width} cannot be "
-                f"halved so often; set --data.size to a power of two, such as 16."
+                f"The discriminator halves an image until 4 pixels are left and the generator --halvings "
+                f"{self.halvings} times, and {height}x{width} cannot be halved so often; lower --halvings, or set "
+                f"--data.size to a power of two, such as {max(16, 2**self.halvings)}."
             )
         # Keras' batch norm.
         settings = {

@@ -273,6 +273,10 @@ def show_modes(options: ShowModes) -> None:
     found = class_coverage(log_probabilities, shares)
     missing = [name for name, share, wanted in zip(classes, found.shares, shares, strict=True) if wanted and not share]
     words = f"missing: {', '.join(missing)}" if missing else "no class is missing"
+    numbers = {"covered": found.covered, "divergence": found.divergence, "confidence": found.confidence}
+    if not shares.all():
+        numbers["samples_of_other_classes"] = found.outside
+        words += f"; {found.outside:.0%} of the samples are of other classes than the data"
     title = f"{judged.run.saved['name']}, step {judged.run.step:,}, {options.num:,} samples: {words}"
     with style():
         _chart(judged, "modes", _bars(classes, found.shares, shares, title))
@@ -280,7 +284,6 @@ def show_modes(options: ShowModes) -> None:
         name: {"samples": float(share), "data": float(wanted)}
         for name, share, wanted in zip(classes, found.shares, shares, strict=True)
     }
-    numbers = {"covered": found.covered, "divergence": found.divergence, "confidence": found.confidence}
     judged.write("modes", {**judged.said, "num": options.num, **numbers, "missing": missing, "shares": of_classes})
     print(f"  {words}")
     print(f"  {'KL(samples || data), nats':<48} {found.divergence:.4g}")

@@ -250,7 +250,9 @@ def reconstruct(options: Reconstruct) -> None:
     out = check_out(options.out or options.workdir / "reconstruct.png", (".png", ".npz"))
     run = open_run(options.workdir, options.checkpoint)
     if not isinstance(run.model, Reconstructs):
-        raise UsageError(f"{run.saved['name']} has no encoder, so it cannot reconstruct; use sample or interpolate.")
+        raise UsageError(
+            f"{run.saved['name']} makes no images of images, so it cannot reconstruct; use sample or interpolate."
+        )
     source = load(run.experiment.data, options.split)
     generator = np.random.default_rng(options.seed)
     chosen = np.sort(generator.choice(len(source), min(options.num, len(source)), replace=False))

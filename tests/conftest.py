@@ -10,7 +10,8 @@ from gdl_jax import runtime
 
 # Compiling is most of what the tests do, and a third faster without the newer emitters, which make faster programs.
 FLAGS = "--xla_force_host_platform_device_count=8 --xla_cpu_use_fusion_emitters=false"
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {FLAGS}"
+# What the user sets comes last and so counts.
+os.environ["XLA_FLAGS"] = f"{FLAGS} {os.environ.get('XLA_FLAGS', '')}"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # The programs that the tests compile are no use to anybody later, and the user's cache is none of theirs.
 os.environ["GDL_JAX_CACHE"] = tempfile.mkdtemp(prefix="gdl_jax_cache_")

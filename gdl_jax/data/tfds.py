@@ -12,7 +12,7 @@ from jaxtyping import Int
 from tensorflow_datasets.core.file_adapters import FileFormat
 
 from gdl_jax.data.images import Conversion, fitted_shape
-from gdl_jax.data.source import ArraySpec, DataSettings, Split, unknown_name
+from gdl_jax.data.source import READ_BLOCK, ArraySpec, DataSettings, Split, unknown_name
 from gdl_jax.errors import UsageError, nearest
 
 DEFAULT_CROPS = {"celeb_a": 140}
@@ -46,7 +46,10 @@ class TfdsSource:
     @property
     def labels(self) -> Int[np.ndarray, " n"]:
         """Of all examples, where they are labelled; no image is decoded."""
-        return np.array([example["label"] for example in self.records.__getitems__(range(len(self)))], np.int32)
+        # By blocks: a record holds its encoded image too.
+        starts = range(0, len(self), READ_BLOCK)
+        read = (self.records.__getitems__(range(at, min(at + READ_BLOCK, len(self)))) for at in starts)
+        return np.array([example["label"] for block in read for example in block], np.int32)
 
     def __len__(self) -> int:
         return self.num_examples

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int, Key, PyTree
 
 from gdl_jax.losses.adversarial import policy_gradient
 from gdl_jax.losses.likelihood import bernoulli_nll
-from gdl_jax.models.gan import GAN, Losses, Made
+from gdl_jax.models.gan import GAN, Losses, Made, Round
 from gdl_jax.steps.devices import split_batch
 from gdl_jax.steps.phases import Batch, Outcome
 from gdl_jax.steps.state import TrainState
@@ -46,12 +46,13 @@ class DiscreteGAN(GAN):
         return super().decode(state, latents, labels)
 
     def _generate(self, params: dict[str, PyTree], state: TrainState, batch: Batch, key: Array) -> Losses:
-        k_fake, k_draw, k_judge = jax.random.split(key, 3)
+        k_fake, k_draw, k_judge, k_views = jax.random.split(key, 4)
         _, logits, collections = super()._make(params["generator"], state, batch, k_fake)
         # One image after the other of each latent vector, so that the batch axis stays the first.
         repeated = split_batch(jnp.repeat(logits, self.draws, axis=0))
         images = jax.lax.stop_gradient(_draw(repeated, k_draw))
-        said, _ = self._judge(state.networks["discriminator"].params, state, images, None, k_judge)
+        shown = self._seen(Round(images, images, None, state.step), k_views)
+        said, _ = self._judge(state.networks["discriminator"].params, state, shown.fake, None, k_judge)
         shape = (len(logits), self.draws)
         judged = said.logits.reshape(shape)
         log_probability = -bernoulli_nll(repeated, (images + 1) / 2).reshape(shape)
@@ -61,7 +62,8 @@ class DiscreteGAN(GAN):
 
     def _make(self, params: PyTree, state: TrainState, batch: Batch, key: Array) -> Made:
         made = super()._make(params, state, batch, key)
-        return made._replace(images=_draw(made.images, jax.random.fold_in(key, 0)))
+        # Apart from the two that the generator's making takes of this key.
+        return made._replace(images=_draw(made.images, jax.random.split(key, 3)[2]))
 
 
 def black_and_white(images: Array, key: Array, step: Array) -> Array:

@@ -199,8 +199,10 @@ class AdversarialModel(ABC):
         return (state if self.ema_decay is None else update_ema(state, self.ema_decay)), metrics
 
     def _discriminate(self, params: dict[str, PyTree], state: TrainState, batch: Batch, key: Array) -> Losses:
-        k_fake, k_on_real, k_on_fake, k_penalty, k_penalised = jax.random.split(key, 5)
-        shown = self._show(state, batch, k_fake, jax.random.fold_in(key, 0))
+        always = [regulariser for regulariser in self.regularisers if regulariser.interval == 1]
+        k_fake, k_on_real, k_on_fake, *keys = jax.random.split(key, 7 + 2 * len(always))
+        k_penalty, k_penalised, k_views, k_labels, *further = keys
+        shown = self._show(state, batch, k_fake, k_views)
         on_real, on_fake, collections = self._judge_both(
             params["discriminator"], state, shown, (k_on_real, k_on_fake), joint=self.joint_batches
         )
@@ -208,13 +210,12 @@ class AdversarialModel(ABC):
         if self.labels is None:
             loss = self.loss.discriminator(on_real.logits, on_fake.logits)
         else:
-            k_labels = jax.random.fold_in(key, 1)
             loss = self.labels.discriminator_loss(self.loss, on_real.logits, on_fake.logits, k_labels, state.step)
         if self.loss.boundary is not None:
             metrics["accuracy_real"] = (on_real.logits > self.loss.boundary).mean()
             metrics["accuracy_fake"] = (on_fake.logits < self.loss.boundary).mean()
-        for i, regulariser in enumerate(r for r in self.regularisers if r.interval == 1):
-            keys = (k_penalty, k_penalised) if i == 0 else jax.random.split(jax.random.fold_in(key, 1 + i))
+        pairs = [(k_penalty, k_penalised), *zip(further[::2], further[1::2], strict=True)]
+        for regulariser, keys in zip(always, pairs, strict=False):
             penalty = self._penalty(regulariser, params["discriminator"], state, shown, keys)
             loss += regulariser.weight * penalty
             metrics[regulariser.name] = penalty
@@ -238,9 +239,9 @@ class AdversarialModel(ABC):
 
     def _deceive(self, params: PyTree, state: TrainState, batch: Batch, key: Array) -> tuple[Made, Float[Array, ""]]:
         """What the generator made, and what it pays for what the discriminator says of that."""
-        k_fake, k_on_real, k_on_fake = jax.random.split(key, 3)
+        k_fake, k_on_real, k_on_fake, k_views = jax.random.split(key, 4)
         made = self._make(params, state, batch, k_fake)
-        shown = self._seen(self._round(made, state.step), jax.random.fold_in(key, 0))
+        shown = self._seen(self._round(made, state.step), k_views)
         # Only relativistic losses look at the real logits; for the others the compiler drops this call.
         on_real, on_fake, _ = self._judge_both(
             state.networks["discriminator"].params, state, shown, (k_on_real, k_on_fake), joint=self.joint_batches

@@ -36,7 +36,8 @@ class ImageToImageGAN(AdversarialModel):
         discriminator: (images, train) -> logits, one or more per image.
         l1_weight: lambda of the paper.
         conditional: the discriminator sees the source too, as further channels before those of the target or of the
-            generated image (the paper, eq. 1); else it sees these alone (eq. 2).
+            generated image (the paper, eq. 1); else it sees these alone (eq. 2). The slope of regularisers is then in
+            the source's channels too.
     """
 
     l1_weight: float = 100.0
@@ -104,8 +105,8 @@ class DenoisingGAN(ImageToImageGAN):
         wanted = self._unit(clean)
         found = {}
         for name, images in compared.items():
-            error = jnp.square(self._unit(images) - wanted).mean(axis=(1, 2, 3))
-            found |= {f"mse_{name}": error, f"psnr_{name}": psnr(self._unit(images), wanted)}
+            unit = self._unit(images)
+            found |= {f"mse_{name}": jnp.square(unit - wanted).mean(axis=(1, 2, 3)), f"psnr_{name}": psnr(unit, wanted)}
         return found
 
     def protocol(self) -> dict[str, str]:

@@ -21,7 +21,8 @@ class MonitoredGAN(GAN):
     """What the discriminator says of test images and of samples, and its slope between them: see `protocol`.
 
     Logits of test images below those of training images ("discriminator/logit_real") tell that it learns the training
-    images by heart; the slope, that a critic of the Wasserstein distance is no longer 1-Lipschitz, or is far below.
+    images by heart; only of a discriminator without batch norm, dropout and views, which are there as in training. The
+    slope tells that a critic of the Wasserstein distance is no longer 1-Lipschitz, or is far below.
     """
 
     def evaluate(self, state: TrainState, batch: Batch, key: Key[Array, ""]) -> Mapping[str, Float[Array, " batch"]]:

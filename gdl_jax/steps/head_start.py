@@ -21,8 +21,8 @@ def head_start(
     Args:
         repeats: the critic's updates in a step.
         updates: of the critic.
-        first: so many of the generator's.
-        every: n, at least `first`.
+        first: so many steps of the generator; it may have several updates in each.
+        every: n, of such steps, at least `first`.
 
     Raises:
         ValueError: a number below 1, or `every` below `first`.

@@ -41,7 +41,7 @@ class Fault:
     loss: Bool[Array, ""]
     """Whether its loss was not finite."""
     leaf: Int[Array, ""]
-    """Its first gradient leaf that was not finite, in `jax.tree.leaves` order; -1 if all were finite."""
+    """Its first gradient leaf of which a square was not finite, in `jax.tree.leaves` order; -1 if all were finite."""
 
     def merge(self, later: Fault) -> Fault:
         """Both together; the first fault is the one described."""

@@ -131,7 +131,7 @@ class Observer:
 
     @cached_property
     def reconstruct(self) -> Reconstructor:
-        """Encodes and decodes uint8 images."""
+        """Reconstructs uint8 images."""
         return make_reconstructor(self.model, self.mesh)
 
     def pictures(self, state: TrainState) -> dict[str, UInt8[np.ndarray, "height width channels"]]:

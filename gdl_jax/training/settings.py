@@ -80,11 +80,16 @@ class RunSettings:
         "steps_per_call",
     )
     """The whole numbers that have to be above 0."""
+    not_negative: ClassVar[tuple[str, ...]] = ()
+    """The numbers that have to be 0 or above."""
 
     def __post_init__(self):
         for name in self.positive:
             if getattr(self, name) < 1:
                 raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it has to be 1 or more.")
+        for name in self.not_negative:
+            if not getattr(self, name) >= 0:
+                raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it has to be 0 or more.")
         check_seed(self.seed)
         if self.steps % self.steps_per_call:
             raise UsageError(

@@ -61,8 +61,8 @@ def test_the_discriminator_halves_an_image_while_it_can(side, halved):
 @pytest.mark.parametrize(
     ("words", "fragment"),
     [
-        (["--data.size", "18"], "18x18 cannot be halved so often; set --data.size to a power of two"),
-        (["--data.size", "8", "--halvings", "4"], "8x8 cannot be halved"),
+        (["--data.size", "18"], "18x18 cannot be halved so often; lower --halvings"),
+        (["--data.size", "8", "--halvings", "5"], "set --data.size to a power of two, such as 32"),
         (["--halvings", "0"], "--halvings is 0"),
         (["--l1-weight", "-1"], "--l1-weight is -1.0; it has to be 0 or more"),
         (["--corruption-amount", "nan"], "--corruption-amount is nan"),

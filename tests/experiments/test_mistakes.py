@@ -192,7 +192,7 @@ def test_changed_settings_are_refused_with_the_difference(launch, says, dcgan, s
         (["interpolate", "RUN", "--points", "1"], "--points is 1; it has to be 2 or more"),
         (["export", "RUN", "--out", "a.txt"], "a.txt has to end in .npz"),
         (["evaluate", "RUN", "--jsn"], "did you mean '--json'?"),
-        (["reconstruct", "RUN"], "no encoder"),
+        (["reconstruct", "RUN"], "makes no images of images"),
         (["report", "RUN", "--checkpoint", "7"], "no setting --checkpoint"),
         (["sample", "RUN", "--seed", str(2**70)], "--seed"),
     ],

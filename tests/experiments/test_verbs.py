@@ -108,7 +108,7 @@ def test_reconstruct_encodes_and_decodes_the_data(launch, vae, tmp_path):
 
 
 def test_a_gan_cannot_reconstruct(launch, says, dcgan, tmp_path):
-    says(launch("reconstruct", dcgan.workdir, "--out", tmp_path / "a.png"), "dcgan has no encoder", "sample")
+    says(launch("reconstruct", dcgan.workdir, "--out", tmp_path / "a.png"), "dcgan makes no images of images", "sample")
     assert not (tmp_path / "a.png").exists()
 
 

@@ -118,7 +118,8 @@ def test_eight_devices_make_the_numbers_of_one(trained):
     mesh = make_mesh()
     everywhere, split = replicated(mesh), split_along(mesh, 1)
     step = jit(model.step, in_shardings=(everywhere, split, everywhere), out_shardings=everywhere)
-    eight, others = after(model, jax.device_put(start, everywhere), data, range(3), step)
+    with jax.set_mesh(mesh):
+        eight, others = after(model, jax.device_put(start, everywhere), data, range(3), step)
     found, wanted = leaf_paths(jax.device_get(eight)), leaf_paths(jax.device_get(one))
     assert found.keys() == wanted.keys()
     for path, leaf in wanted.items():
