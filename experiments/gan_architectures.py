@@ -76,8 +76,8 @@ def lanham_upsampling(size: int, channels: int, width: int, dtype: DTypeLike) ->
     """Lanham, chapters 4 and 7: nearest up-sampling and 3x3 convolutions; dropout of channels before the norm.
 
     The text's epsilon of 0.8 in batch normalisation is a slip for a momentum and is not repeated.
-    The discriminator's last norm is in front of its last layer: where the image has shrunk to one pixel by then (16x16),
-    every batch has the same mean logit, so that real and generated images cannot be told apart but in joint batches.
+    The discriminator's last norm is in front of its last layer: where the image has shrunk to one pixel by then (of
+    16x16), every batch has the same mean logit, and real and generated images are told apart in joint batches only.
     """
     g, d = 2 * width, max(1, width // 4)
     return Pair(
