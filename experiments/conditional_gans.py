@@ -175,8 +175,8 @@ class BoundarySeekingGAN(Freely):
     draws: int = 20
     """Images drawn of each latent vector."""
     discriminator_norm: bool = False
-    generator_optimizer: Optimizer = field(default_factory=lambda: adam(1e-4))
-    discriminator_optimizer: Optimizer = field(default_factory=lambda: adam(1e-4))
+    generator_optimizer: Optimizer = field(default_factory=lambda: adam(1e-3))
+    discriminator_optimizer: Optimizer = field(default_factory=lambda: adam(5e-4))
 
     positive: ClassVar[tuple[str, ...]] = (*Freely.positive, "draws")
 
@@ -195,5 +195,10 @@ class BoundarySeekingGAN(Freely):
         """See `Experiment`."""
         return {
             "smoke": cls(**SMOKE, architecture="dense", draws=4),
-            "paper": cls(**(PLAIN | {"latent_size": 64}), data=DataSettings(name="mnist"), steps=93_750),
+            "paper": cls(
+                **(PLAIN | {"latent_size": 64}),
+                data=DataSettings(name="mnist"),
+                steps=93_750,
+                **both(adam(1e-4)),
+            ),
         }
