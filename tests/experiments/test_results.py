@@ -16,6 +16,48 @@ def test_nothing_in_the_table_is_typed():
     assert results.TABLE.read_text(encoding="utf-8") == results.render(results.read())
 
 
+# The most that is let pass of the Frechet distance in the classifier's features (training images: 1.0), and the fewest of
+# the ten classes.
+BOUNDS = {
+    "conditional_gan": (1.5, 10),
+    "conditional_gan_auxiliary": (2, 10),
+    "conditional_gan_projection": (2, 10),
+    "dcgan": (3, 10),
+    "discrete_gan": (7, 10),
+    "gan_boundary_seeking": (3.5, 10),
+    "gan_ganimals": (3, 10),
+    "gan_hinge_spectral": (3.5, 10),
+    "gan_jiang": (12, 10),
+    "gan_lanham_boundary": (8, 9),
+    "gan_lanham_dense": (5, 10),
+    "gan_lanham_relativistic": (7, 10),
+    "gan_lanham_wgan": (7, 10),
+    "gan_least_squares": (3, 10),
+    "gan_relativistic_average": (3.5, 10),
+    "gan_valle_digits": (3, 10),
+    "gan_wasserstein_clipped": (4, 10),
+    "wgan_gp": (5, 10),
+}
+
+
+def test_every_gan_that_was_measured_learned_digits():
+    runs = {r["name"]: r["runs"] for r in results.read() if "gan" in r["experiment"]}
+    assert runs.keys() == BOUNDS.keys()
+    for name, (distance, classes) in BOUNDS.items():
+        for run in runs[name]:
+            assert run["results"]["fid"]["value"] < distance, name
+            assert run["results"]["classes_covered"]["value"] >= classes, name
+    # Those that the texts are about, with several seeds.
+    assert [name for name, each in runs.items() if len(each) == 3] == [
+        "dcgan",
+        "gan_boundary_seeking",
+        "gan_hinge_spectral",
+        "gan_least_squares",
+        "gan_relativistic_average",
+        "gan_wasserstein_clipped",
+    ]
+
+
 def test_a_record_and_its_table(dcgan, launch, tmp_path, monkeypatch):
     monkeypatch.setattr(results, "RUNS", tmp_path)
     monkeypatch.setattr(results, "RECORDS", tmp_path / "records")
