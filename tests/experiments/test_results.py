@@ -16,8 +16,8 @@ def test_nothing_in_the_table_is_typed():
     assert results.TABLE.read_text(encoding="utf-8") == results.render(results.read())
 
 
-# The most that is let pass of the Frechet distance in the classifier's features (training images: 1.0), and the fewest of
-# the ten classes.
+# The most that is let pass of the Frechet distance in the classifier's features (training images: 1.0), and the fewest
+# of the ten classes.
 BOUNDS = {
     "conditional_gan": (1.5, 10),
     "conditional_gan_auxiliary": (2, 10),
