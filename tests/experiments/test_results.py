@@ -34,6 +34,8 @@ BOUNDS = {
     "gan_lanham_wgan": (7, 10),
     "gan_least_squares": (3, 10),
     "gan_relativistic_average": (3.5, 10),
+    "gan_resnet_wgan_gp": (6, 10),
+    "gan_sngan": (4.5, 10),
     "gan_valle_digits": (3, 10),
     "gan_wasserstein_clipped": (4, 10),
     "wgan_gp": (5, 10),
@@ -55,6 +57,7 @@ def test_every_gan_that_was_measured_learned_digits():
         "gan_least_squares",
         "gan_relativistic_average",
         "gan_wasserstein_clipped",
+        "wgan_gp",
     ]
 
 
