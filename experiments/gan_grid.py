@@ -45,7 +45,8 @@ class FreeGAN(Freely):
     2.3, boundary_seeking 2.7, hinge with --spectral True --discriminator-norm False 2.6, relativistic_average 2.8, and
     clipped weights 3.2; all ten classes are there, and most samples are digits that a person reads. Of the presets,
     made smaller: ganimals 1.7, valle_digits 2.3, sngan 3.1, valle_wgan_gp 4.4, lanham_dense 4.0, lanham_relativistic
-    5.1, lanham_wgan 5.5, lanham_boundary 6.5 (nine classes), jiang 9.7. The commands are in experiments/RESULTS.md.
+    5.1, lanham_wgan 5.5, foster_wgan 5.9, lanham_boundary 6.5 (nine classes), jiang 9.7, lanham_lipschitz 12.5 (1,500
+    steps). The commands are in experiments/RESULTS.md.
 
     While it trains one sees which classes of the data its samples have, by the classifier that comes with the library,
     and how far the discriminator keeps test images from samples and how steep it is between them:
