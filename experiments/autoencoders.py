@@ -11,7 +11,7 @@ import optax
 
 from experiments.coders import build_coders
 from experiments.feature_networks import open_feature_network
-from experiments.registry import Experiment, register
+from experiments.registry import SMOKE_RUN, Experiment, register
 from gdl_jax.data.source import DataSettings
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.errors import UsageError
@@ -21,16 +21,6 @@ from gdl_jax.models.dfc_vae import DFCVAE
 from gdl_jax.models.vae import VAE
 from gdl_jax.networks.conv_autoencoder import WithScale
 from gdl_jax.steps.optimizers import Optimizer
-
-SMOKE = {
-    "steps": 20,
-    "batch_size": 16,
-    "log_every": 5,
-    "sample_every": 10,
-    "evaluate_every": 20,
-    "checkpoint_every": 10,
-    "num_samples": 16,
-}
 
 Pooling = Literal["pooling_repeat", "pooling_corner", "pooling_switch"]
 CodeNetworks = Literal["dense", "hinton", "jiang", "foster", Pooling, "vincent", "lanham", "lanham_dense"]
@@ -116,7 +106,7 @@ class PlainAutoencoder(Experiment):
         lanham = {"batch_size": 64, "reduce": "mean"}
         denoising = {"corruption": "masking", "loss": "cross_entropy", **jiang}
         return {
-            "smoke": cls(**SMOKE, data=DataSettings(size=8), corruption="gaussian", code_penalty=0.01),
+            "smoke": cls(**SMOKE_RUN, data=DataSettings(size=8), corruption="gaussian", code_penalty=0.01),
             "paper": cls(architecture="hinton", latent_size=30, **jiang),
             "jiang_dense": cls(architecture="hinton", **jiang),
             "jiang_l2": cls(architecture="hinton", latent_size=10, code_penalty=0.01, **jiang),
@@ -254,7 +244,7 @@ class ConvVAE(Experiment):
         """See `Experiment`."""
         mnist = {"data": DataSettings(name="mnist"), "kl_warmup_steps": 0}
         return {
-            "smoke": cls(**SMOKE, data=DataSettings(size=8)),
+            "smoke": cls(**SMOKE_RUN, data=DataSettings(size=8)),
             "paper": cls(**mnist, steps=14_000),
             "jiang": cls(**mnist, steps=14_040, kl_reduce="mean"),
             "foster": cls(
@@ -322,7 +312,7 @@ class FaceVAE(ConvVAE):
         """See `Experiment`."""
         celeb_a = DataSettings(name="celeb_a", size=128)
         return {
-            "smoke": cls(**SMOKE, data=DataSettings(name="faces", size=16, num_examples=64), latent_size=8),
+            "smoke": cls(**SMOKE_RUN, data=DataSettings(name="faces", size=16, num_examples=64), latent_size=8),
             "paper": cls(data=celeb_a, steps=25_000),
             "foster": cls(data=celeb_a, architecture="foster_faces", likelihood="squared_error", steps=25_000),
         }
@@ -399,7 +389,10 @@ class DeepFeatureVAE(Experiment):
         celeb_a |= {"features": "vgg19.npz", "feature_weight": 0.5}
         return {
             "smoke": cls(
-                **SMOKE, data=DataSettings(name="faces", size=16, num_examples=64), architecture="jiang", latent_size=8
+                **SMOKE_RUN,
+                data=DataSettings(name="faces", size=16, num_examples=64),
+                architecture="jiang",
+                latent_size=8,
             ),
             "paper": cls(**celeb_a),
             "paper_345": cls(vgg_layers=("relu3_1", "relu4_1", "relu5_1"), **celeb_a),

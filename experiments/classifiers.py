@@ -10,7 +10,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from experiments.registry import Experiment, register
+from experiments.registry import SMOKE_RUN, Experiment, register
 from gdl_jax.data.source import DataSettings
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.errors import UsageError
@@ -214,16 +214,10 @@ class ImageClassifier(Experiment):
         }
         return {
             "smoke": cls(
-                steps=20,
-                batch_size=16,
+                **SMOKE_RUN,
                 width=4,
                 label_smoothing=0.1,
                 crop_padding=1,
-                log_every=5,
-                sample_every=10,
-                evaluate_every=20,
-                checkpoint_every=10,
-                num_samples=16,
                 data=DataSettings(size=8),
                 optimizer=Optimizer(weight_decay=0.01, warmup_steps=2, cosine_steps=20),
             ),

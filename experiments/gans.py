@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 import jax.numpy as jnp
 
 from experiments.gan_architectures import ARCHITECTURES, Architecture, Pair
-from experiments.registry import Experiment, register
+from experiments.registry import SMOKE_RUN, Experiment, register
 from gdl_jax.data.source import DataSettings
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.errors import UsageError
@@ -62,17 +62,7 @@ def check_ema_decay(decay: float | None) -> None:
         raise UsageError(f"--ema-decay is {decay}; it has to be from 0 to below 1, or None.")
 
 
-SMOKE = {
-    "steps": 20,
-    "batch_size": 16,
-    "width": 4,
-    "latent_size": 8,
-    "log_every": 5,
-    "sample_every": 10,
-    "evaluate_every": 20,
-    "checkpoint_every": 10,
-    "num_samples": 16,
-}
+SMOKE = {**SMOKE_RUN, "width": 4, "latent_size": 8}
 
 
 @register(

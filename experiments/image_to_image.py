@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from experiments.gan_architectures import Pair
 from experiments.gan_parts import CIFAR10, LOSSES, Loss, adam
 from experiments.gans import check_ema_decay
-from experiments.registry import Experiment, register
+from experiments.registry import SMOKE_RUN, Experiment, register
 from gdl_jax.data.source import DataSettings
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.errors import UsageError
@@ -121,19 +121,7 @@ class ImageDenoisingGAN(Experiment):
     def presets(cls) -> dict[str, Self]:
         """See `Experiment`."""
         return {
-            "smoke": cls(
-                steps=20,
-                batch_size=16,
-                width=4,
-                halvings=1,
-                blocks=1,
-                data=DataSettings(size=8),
-                log_every=5,
-                sample_every=10,
-                evaluate_every=20,
-                checkpoint_every=10,
-                num_samples=16,
-            ),
+            "smoke": cls(**SMOKE_RUN, width=4, halvings=1, blocks=1, data=DataSettings(size=8)),
             "valle": cls(
                 data=CIFAR10,
                 width=64,

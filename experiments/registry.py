@@ -44,6 +44,18 @@ class Entry:
         return inspect.getdoc(cls).splitlines()[0]
 
 
+SMOKE_RUN = {
+    "steps": 20,
+    "batch_size": 16,
+    "log_every": 5,
+    "sample_every": 10,
+    "evaluate_every": 20,
+    "checkpoint_every": 10,
+    "num_samples": 16,
+}
+"""The run of a preset `smoke`: seconds, in which everything happens that happens in a run."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Experiment(Entry, RunSettings):
     """A typed configuration that builds a model for its data. Its docstring has command, time and score.

@@ -52,8 +52,7 @@ def gradient_penalty(
         ValueError: the shapes differ.
     """
     check_same_shape(real=real, fake=fake)
-    t = jax.random.uniform(key, (len(real),) + (1,) * (real.ndim - 1))
-    squared = squared_slopes(critic, t * real + (1 - t) * fake, patches)
+    squared = squared_slopes(critic, points_between(real, fake, key), patches)
     return _distance(squared + epsilon, target, one_sided)
 
 
@@ -142,6 +141,14 @@ def drift(
         key: not used.
     """
     return jnp.square(critic(real)).mean()
+
+
+def points_between(
+    real: Float[Array, " batch *event"], fake: Float[Array, " batch *event"], key: Key[Array, ""]
+) -> Float[Array, " batch *event"]:
+    """Each pair of images mixed: t * real + (1 - t) * fake, with t uniform on [0, 1]."""
+    t = jax.random.uniform(key, (len(real),) + (1,) * (real.ndim - 1))
+    return t * real + (1 - t) * fake
 
 
 def squared_slopes(

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from gdl_jax.losses.penalties import squared_slopes
+from gdl_jax.losses.penalties import points_between, squared_slopes
 
 
 class Steepness(NamedTuple):
@@ -47,8 +47,8 @@ def steepness(
         key: of the points between pairs, and of the pairs.
     """
     k_between, k_pairs = jax.random.split(key)
-    t = jax.random.uniform(k_between, (len(real),) + (1,) * (real.ndim - 1))
-    slopes = [jnp.sqrt(squared_slopes(function, points)) for points in (real, fake, t * real + (1 - t) * fake)]
+    places = (real, fake, points_between(real, fake, k_between))
+    slopes = [jnp.sqrt(squared_slopes(function, points)) for points in places]
     points = jnp.concatenate([real, fake])
     others = jax.random.permutation(k_pairs, points)
     apart = jnp.sqrt(jnp.square(points - others).reshape(len(points), -1).sum(axis=1))

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float, Key
 
-from gdl_jax.losses.penalties import squared_slopes
+from gdl_jax.losses.penalties import points_between, squared_slopes
 from gdl_jax.models.gan import GAN, with_labels
 from gdl_jax.steps.phases import Batch
 from gdl_jax.steps.state import TrainState
@@ -37,11 +37,10 @@ class MonitoredGAN(GAN):
             said = said if self.class_terms is None else said[0]
             return said.reshape(len(images), -1).mean(axis=1)
 
-        t = jax.random.uniform(k_between, (len(real),) + (1,) * (real.ndim - 1))
         return {
             "logit_real": logits(real),
             "logit_fake": logits(fake),
-            "slope": jnp.sqrt(squared_slopes(logits, t * real + (1 - t) * fake)),
+            "slope": jnp.sqrt(squared_slopes(logits, points_between(real, fake, k_between))),
         }
 
     def protocol(self) -> dict[str, str]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 import subprocess
@@ -100,6 +101,7 @@ def peak():
     """Bytes of NumPy's arrays that a function has at the most at one time; what lies in files does not count."""
 
     def of(function):
+        gc.collect()
         tracemalloc.start()
         function()
         most = tracemalloc.get_traced_memory()[1]
@@ -110,7 +112,10 @@ def peak():
 
 
 def test_memory_does_not_grow_with_the_number_of_images(peak, monkeypatch):
-    """Four times as many images: their features would be 1.6 MB more, and all distances of the larger sets 32 MB."""
+    """Eight times as many images: their features would be 3.7 MB more, and all distances of the larger sets 134 MB.
+
+    What is allowed is Python's own objects, which come and go with its garbage collection.
+    """
     monkeypatch.setattr(spill, "ROWS", 128)
     monkeypatch.setattr(neighbours, "ROWS", 128)
     monkeypatch.setattr(neighbours, "COLUMNS", 128)
@@ -126,8 +131,8 @@ def test_memory_does_not_grow_with_the_number_of_images(peak, monkeypatch):
         return lambda: measure(Sets(*images, features), ["fid", "fid_infinity", "prdc"], {})
 
     peak(of(512))
-    few, many = peak(of(512)), peak(of(2048))
-    assert many < few + 5e5, (few, many)
+    few, many = peak(of(512)), peak(of(4096))
+    assert many < few + 1.5e6, (few, many)
 
 
 def test_order_and_the_last_part_do_not_matter(classifier):
