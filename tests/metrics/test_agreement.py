@@ -64,7 +64,7 @@ def test_the_measures_of_torch_fidelity(sets, no_torchvision):
     assert frechet_distance(moments(fake), moments(real)) == pytest.approx(wanted, rel=1e-6)
     # A subset of all is the same whatever the draw.
     wanted = kid.kid_features_to_metric(a, b, kid_subsets=2, kid_subset_size=len(real), verbose=False)
-    found = kernel_distance(real, fake, subsets=2)
+    found = kernel_distance(real, fake)
     assert found.value == pytest.approx(wanted["kernel_inception_distance_mean"], rel=1e-4)
     wanted = isc.isc_features_to_metric(a, splits=10, shuffle=False)
     assert inception_score(fake) == pytest.approx(

@@ -13,37 +13,52 @@ def test_kernel_is_that_of_scikit_learn():
     np.testing.assert_allclose(kernel(x, y), polynomial_kernel(x, y, degree=3, gamma=1 / 5, coef0=1))
 
 
-def test_whole_sets_against_sums_over_pairs():
+def test_against_sums_over_pairs(monkeypatch):
+    monkeypatch.setattr("gdl_jax.metrics.kernel.ROWS", 4)
+    monkeypatch.setattr("gdl_jax.metrics.kernel.COLUMNS", 3)
     rng = np.random.default_rng(0)
-    x, y = rng.normal(size=(6, 3)), rng.normal(0.5, 1, size=(6, 3))
+    x, y = rng.normal(size=(6, 3)), rng.normal(0.5, 1, size=(9, 3))
+
+    def discrepancy(x, y):
+        within = [np.mean([k(a, b) for i, a in enumerate(s) for j, b in enumerate(s) if i != j]) for s in (x, y)]
+        return sum(within) - 2 * np.mean([k(a, b) for a in x for b in y])
 
     def k(a, b):
         return (a @ b / 3 + 1) ** 3
 
-    within = sum(k(s[i], s[j]) for s in (x, y) for i in range(6) for j in range(6) if i != j) / 30
-    wanted = within - 2 * np.mean([k(a, b) for a in x for b in y])
-    found = kernel_distance(x, y, subsets=3)
-    np.testing.assert_allclose(found.value, wanted, rtol=1e-5)
+    found = kernel_distance(x, y)
+    np.testing.assert_allclose(found.value, discrepancy(x, y), rtol=1e-5)
+    # The jackknife, with each example left out in turn: what it overestimates is less than half of it.
+    left_out = (
+        [discrepancy(np.delete(x, i, 0), y) for i in range(6)],
+        [discrepancy(x, np.delete(y, i, 0)) for i in range(9)],
+    )
+    variance = sum((len(v) - 1) * np.var(v) for v in left_out)
+    assert variance / 2 * 0.99 < found.standard_error**2 < variance
 
 
-def test_unbiased_and_its_standard_error():
-    rng = np.random.default_rng(1)
-    values = []
-    for seed in range(40):
-        x, y = (rng.normal(size=(2000, 4)).astype(np.float32) for _ in range(2))
-        values.append(kernel_distance(x, y, subsets=20, subset_size=100, seed=seed))
-    errors = [found.value / found.standard_error for found in values]
-    assert abs(np.mean([found.value for found in values])) < 3 * np.std([f.value for f in values]) / np.sqrt(40)
-    assert 0.7 < np.std(errors) < 1.5
-    # Mean (c, c, c, c) instead of 0: what the kernel's three moments make of it, far beyond the error.
-    assert kernel_distance(x, y + 1, subsets=20, subset_size=100).value > 0.5
+@pytest.mark.parametrize(("n", "m"), [(150, 150), (60, 300)])
+@pytest.mark.parametrize("shift", [0.0, 0.5])
+def test_unbiased_and_its_standard_error(n, m, shift):
+    """Against the spread over data and samples that are drawn anew."""
+    found = []
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        sets = (rng.normal(size=(num, 16)).astype(np.float32) for num in (n, m))
+        found.append(kernel_distance(next(sets), next(sets) + np.float32(shift)))
+    values, errors = np.array(found).T
+    # E k(x, y) for N(a, 1) and N(b, 1) in d dimensions, t = x y / d: E t = a b / d, and the moments about it.
+    d, square = 16, shift**2
 
+    def expected(product, of_x, of_y):
+        mean, variance = product / d, (d + of_x + of_y) / d**2
+        third = 6 * product / d**3
+        return (mean + 1) ** 3 + 3 * (mean + 1) * variance + third
 
-def test_standard_error_of_whole_sets_by_their_halves():
-    rng = np.random.default_rng(2)
-    found = [kernel_distance(*(rng.normal(m, 1, (200, 4)) for m in (0, 0.5)), subsets=30) for _ in range(60)]
-    values, errors = (np.array([getattr(f, name) for f in found]) for name in ("value", "standard_error"))
-    assert np.median(errors) == pytest.approx(values.std(), rel=0.35)
+    wanted = expected(0, 0, 0) + expected(square * d, square * d, square * d) - 2 * expected(0, 0, square * d)
+    assert values.mean() == pytest.approx(wanted, abs=3.5 * values.std() / 10)
+    # Where nothing differs, what is taken off is bounded, and the error is on the large side.
+    assert 0.85 < np.sqrt(np.square(errors).mean()) / values.std() < 1.35
 
 
 def test_too_few():
