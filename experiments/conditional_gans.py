@@ -204,6 +204,7 @@ class BoundarySeekingGAN(Freely):
             "smoke": cls(**SMOKE, architecture="dense", draws=4),
             "paper": cls(
                 **(PLAIN | {"latent_size": 64}),
+                architecture="hjelm",
                 data=DataSettings(name="mnist"),
                 steps=93_750,
                 **both(adam(1e-4)),

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from functools import partial
 from typing import Literal, NamedTuple
 
 import flax.linen as nn
 from jax.typing import DTypeLike
 
-from gdl_jax.layers.initializers import glorot_uniform, torch_uniform, torch_uniform_fan_out
+from gdl_jax.layers.initializers import glorot_uniform, normal002, torch_uniform, torch_uniform_fan_out
 from gdl_jax.layers.normalisation import BatchNorm, LayerNorm
-from gdl_jax.networks.dcgan import Discriminator, Generator, leaky_relu
+from gdl_jax.networks.dcgan import Discriminator, Generator, batch_norm, leaky_relu
 from gdl_jax.networks.dense_gan import DenseDiscriminator, DenseGenerator
-from gdl_jax.networks.resnet_gan import ResNetCritic, ResNetGenerator, sngan
+from gdl_jax.networks.resnet_gan import ResNetCritic, ResNetGenerator
 
 
 class Pair(NamedTuple):
@@ -21,6 +22,12 @@ class Pair(NamedTuple):
 
     generator: nn.Module
     discriminator: nn.Module
+
+
+def without_batch_norm(discriminator: nn.Module) -> nn.Module:
+    """The discriminator with no norm over the batch; the residual critics have none to begin with."""
+    has = {setting.name for setting in fields(discriminator)}
+    return discriminator.clone(norm=None) if "norm" in has else discriminator
 
 
 def small(size: int, channels: int, width: int, dtype: DTypeLike) -> Pair:
@@ -62,12 +69,25 @@ def valle_digits(size: int, channels: int, width: int, dtype: DTypeLike) -> Pair
     )
 
 
+def hjelm(size: int, channels: int, width: int, dtype: DTypeLike) -> Pair:
+    """Hjelm et al. 2018, for digits: two 5x5 blocks, leaky ReLU, and no norm in either network.
+
+    The initial kernels are Glorot's: no norm makes up for those of N(0, 0.02).
+    """
+    pair = valle_digits(size, channels, width, dtype)
+    init = {"norm": None, "activation": leaky_relu, "kernel_init": glorot_uniform}
+    return Pair(
+        pair.generator.clone(start_norm=None, start_activation=leaky_relu, start_init=glorot_uniform, **init),
+        pair.discriminator.clone(**init),
+    )
+
+
 def lanham(size: int, channels: int, width: int, dtype: DTypeLike) -> Pair:
     """Lanham, chapter 2: 4x4 kernels, no biases, PyTorch's initial parameters."""
-    plain = {"kernels": (4,) * 4, "use_bias": False, "kernel_init": torch_uniform}
+    plain = {"kernels": (4,) * 4, "use_bias": False, "kernel_init": torch_uniform, "norm": BatchNorm}
     pair = radford(size, channels, width, dtype)
     return Pair(
-        pair.generator.clone(start_init=torch_uniform_fan_out, **plain),
+        pair.generator.clone(start_init=torch_uniform_fan_out, start_norm=BatchNorm, **plain),
         pair.discriminator.clone(**plain),
     )
 
@@ -75,6 +95,7 @@ def lanham(size: int, channels: int, width: int, dtype: DTypeLike) -> Pair:
 def lanham_upsampling(size: int, channels: int, width: int, dtype: DTypeLike) -> Pair:
     """Lanham, chapters 4 and 7: nearest up-sampling and 3x3 convolutions; dropout of channels before the norm.
 
+    PyTorch's initial parameters; `lanham_features` has the others.
     The text's epsilon of 0.8 in batch normalisation is a slip for a momentum and is not repeated.
     The discriminator's last norm is in front of its last layer: where the image has shrunk to one pixel by then (of
     16x16), every batch has the same mean logit, and real and generated images are told apart in joint batches only.
@@ -87,8 +108,12 @@ def lanham_upsampling(size: int, channels: int, width: int, dtype: DTypeLike) ->
             kernels=(3, 3, 3),
             strides=(2, 2, 1),
             upsampling="nearest",
+            norm=BatchNorm,
+            start_norm=BatchNorm,
             activation=leaky_relu,
             start_activation=None,
+            kernel_init=torch_uniform,
+            start_init=torch_uniform,
             dtype=dtype,
         ),
         Discriminator(
@@ -96,11 +121,23 @@ def lanham_upsampling(size: int, channels: int, width: int, dtype: DTypeLike) ->
             kernels=(3,) * 4,
             strides=(2,) * 4,
             padding=1,
+            norm=BatchNorm,
             norm_last=True,
             dropout_rate=0.25,
             dropout_channels=True,
+            kernel_init=torch_uniform,
             dtype=dtype,
         ),
+    )
+
+
+def lanham_features(size: int, channels: int, width: int, dtype: DTypeLike) -> Pair:
+    """`lanham_upsampling` with DCGAN's initial convolutions and norms, as the first exercise of chapter 4 has it."""
+    pair = lanham_upsampling(size, channels, width, dtype)
+    init = {"norm": batch_norm, "kernel_init": normal002}
+    return Pair(
+        pair.generator.clone(start_norm=batch_norm, **init),
+        pair.discriminator.clone(last_init=torch_uniform, **init),
     )
 
 
@@ -179,7 +216,9 @@ def foster_upsampling(size: int, channels: int, width: int, dtype: DTypeLike) ->
 def jiang(size: int, channels: int, width: int, dtype: DTypeLike) -> Pair:
     """Jiang's convolutional GAN: no norm anywhere, wider towards the image, dropout in front of the last layer.
 
-    It goes by the name of DCGAN there, whose rules it does not follow; those are `radford`'s.
+    It goes by the name of DCGAN there, whose rules it does not follow; those are `radford`'s. Images are in [-1, 1] and
+    end in tanh here, and in [0, 1] and a sigmoid there: tanh x = 2 sigmoid(2 x) - 1, so that the functions are the same
+    and the last layer starts half as steep.
     """
     init = {"kernel_init": glorot_uniform, "dtype": dtype}
     return Pair(
@@ -258,20 +297,20 @@ def resnet_64(size: int, channels: int, width: int, dtype: DTypeLike) -> Pair:
 
 def spectral_resnet(size: int, channels: int, width: int, dtype: DTypeLike) -> Pair:
     """Miyato et al. 2018, table 4, at 32x32 pixels: SNGAN's, the generator twice as wide as the discriminator."""
-    start, settings = size // 8, {"block_init": sngan, "dtype": dtype}
+    start = size // 8
     return Pair(
-        ResNetGenerator(start=(start, start, 2 * width), features=(2 * width,) * 3, channels=channels, **settings),
-        ResNetCritic(features=(width,) * 4, pool="sum", spectral=True, **settings),
+        ResNetGenerator(start=(start, start, 2 * width), features=(2 * width,) * 3, channels=channels, dtype=dtype),
+        ResNetCritic(features=(width,) * 4, pool="sum", spectral=True, dtype=dtype),
     )
 
 
 def spectral_resnet_64(size: int, channels: int, width: int, dtype: DTypeLike) -> Pair:
     """Miyato et al. 2018, at 64x64 pixels, as in the authors' code."""
-    start, settings = size // 16, {"block_init": sngan, "dtype": dtype}
+    start = size // 16
     widths = tuple(width * 2**i for i in range(5))
     return Pair(
-        ResNetGenerator(start=(start, start, widths[-1]), features=widths[-2::-1], channels=channels, **settings),
-        ResNetCritic(features=widths, halvings=5, pool="sum", spectral=True, **settings),
+        ResNetGenerator(start=(start, start, widths[-1]), features=widths[-2::-1], channels=channels, dtype=dtype),
+        ResNetCritic(features=widths, halvings=5, pool="sum", spectral=True, dtype=dtype),
     )
 
 
@@ -281,8 +320,10 @@ ARCHITECTURES: dict[str, tuple[Callable[..., Pair], int]] = {
     "radford_128": (partial(radford, blocks=5), 32),
     "valle": (valle, 16),
     "valle_digits": (valle_digits, 4),
+    "hjelm": (hjelm, 4),
     "lanham": (lanham, 16),
     "lanham_upsampling": (lanham_upsampling, 4),
+    "lanham_features": (lanham_features, 4),
     "foster": (foster, 16),
     "foster_upsampling": (foster_upsampling, 8),
     "ganimals": (ganimals, 4),
@@ -303,8 +344,10 @@ Architecture = Literal[
     "radford_128",
     "valle",
     "valle_digits",
+    "hjelm",
     "lanham",
     "lanham_upsampling",
+    "lanham_features",
     "foster",
     "foster_upsampling",
     "ganimals",

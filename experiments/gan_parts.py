@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import flax.linen as nn
 import optax
 
-from experiments.gan_architectures import Pair
+from experiments.gan_architectures import Pair, without_batch_norm
 from experiments.gans import TwoPlayer
 from gdl_jax.data.augmentation import Change, diff_augment, instance_noise
 from gdl_jax.data.source import DataSettings
@@ -173,8 +173,8 @@ class Freely(TwoPlayer):
     def judge(self, network: nn.Module) -> nn.Module:
         """The discriminator with what was chosen of norm, spectral norm and comparison within the batch."""
         has = {setting.name for setting in fields(network)}
-        if "norm" in has and not self.discriminator_norm:
-            network = network.clone(norm=None)
+        if not self.discriminator_norm:
+            network = without_batch_norm(network)
         if self.spectral:
             network = network.clone(spectral=True)
         if self.minibatch_features:
@@ -182,7 +182,7 @@ class Freely(TwoPlayer):
                 raise UsageError(f"The {self.architecture} networks cannot take --minibatch-features.")
             network = network.clone(minibatch_features=self.minibatch_features)
         mixes = self.minibatch_features or getattr(network, "norm", None) is not None
-        if mixes and self.penalty in ("gradient", "one_sided_gradient", "dragan"):
+        if mixes and self.penalty != "none":
             raise UsageError(
                 f"--penalty {self.penalty} is on the slope at single images, which batch norm and minibatch features "
                 "mix; set --discriminator-norm False and leave --minibatch-features at 0."

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, Self
 
 import jax.numpy as jnp
 
-from experiments.gan_architectures import ARCHITECTURES, Architecture, Pair
+from experiments.gan_architectures import ARCHITECTURES, Architecture, Pair, without_batch_norm
 from experiments.registry import SMOKE_RUN, Experiment, register
 from gdl_jax.data.source import DataSettings
 from gdl_jax.data.spec import DataSpec
@@ -109,7 +109,7 @@ class DCGAN(TwoPlayer):
             "lanham": cls(
                 architecture="lanham", data=faces, steps=50_000, optimizer=Adam(learning_rate=2e-4), **lanham
             ),
-            "lanham_upsampling": cls(architecture="lanham_upsampling", data=fashion, steps=187_600, **lanham),
+            "lanham_upsampling": cls(architecture="lanham_features", data=fashion, steps=187_600, **lanham),
         }
 
 
@@ -146,7 +146,7 @@ class WGANGP(TwoPlayer):
         pair = self.pair(data)
         return GAN(
             generator=pair.generator,
-            discriminator=pair.discriminator.clone(norm=None),
+            discriminator=without_batch_norm(pair.discriminator),
             optimizers={name: self.optimizer.build() for name in Pair._fields},
             loss=wasserstein(),
             regularisers=(Regulariser(penalty=gradient_penalty, weight=self.penalty_weight),),

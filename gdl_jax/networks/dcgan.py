@@ -119,6 +119,7 @@ class Discriminator(nn.Module):
         spectral: divides every kernel by its largest singular value; see `spectral_norm`.
         use_bias: of convolutions and last layer.
         kernel_init: initial kernels.
+        last_init: of the last layer; None for `kernel_init`.
         dtype: dtype of computation.
         param_dtype: dtype of kernels and biases.
     """
@@ -137,6 +138,7 @@ class Discriminator(nn.Module):
     spectral: bool = False
     use_bias: bool = True
     kernel_init: Initializer = normal002
+    last_init: Initializer | None = None
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
 
@@ -170,4 +172,4 @@ class Discriminator(nn.Module):
             x = MinibatchDiscrimination(self.minibatch_features, dtype=self.dtype, param_dtype=self.param_dtype)(x)
         if penultimate:
             return x.astype(jnp.float32)
-        return dense(1, **settings)(x).astype(jnp.float32)[:, 0]
+        return dense(1, **settings | {"kernel_init": self.last_init or self.kernel_init})(x).astype(jnp.float32)[:, 0]

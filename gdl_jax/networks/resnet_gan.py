@@ -2,10 +2,10 @@
 
 The defaults are Gulrajani's networks for 32x32 images. Others:
 
-    SNGAN, 32x32:    ResNetGenerator(start=(4, 4, 256), features=(256,) * 3, block_init=sngan)
-                     ResNetCritic(pool="sum", spectral=True, block_init=sngan)
-    SNGAN, 64x64:    ResNetGenerator(start=(4, 4, 1024), features=(512, 256, 128, 64), ...)
-                     ResNetCritic(features=(64, 128, 256, 512, 1024), halvings=5, pool="sum", spectral=True, ...)
+    SNGAN, 32x32:    ResNetGenerator(start=(4, 4, 256), features=(256,) * 3)
+                     ResNetCritic(pool="sum", spectral=True)
+    SNGAN, 64x64:    ResNetGenerator(start=(4, 4, 1024), features=(512, 256, 128, 64))
+                     ResNetCritic(features=(64, 128, 256, 512, 1024), halvings=5, pool="sum", spectral=True)
     Gulrajani, 64x64: ResNetGenerator(start=(4, 4, 512), features=(512, 256, 128, 64))
                      ResNetCritic(stem=64, features=(128, 256, 512, 512), halvings=4, pool="flatten",
                                   image_norm=LayerNorm)
@@ -30,11 +30,11 @@ from gdl_jax.layers.resampling import UpConv, upsample_nearest
 from gdl_jax.layers.spectral_norm import SpectralConv, SpectralDense
 from gdl_jax.networks.dcgan import Activation, Norm
 
-he_uniform: Initializer = nn.initializers.he_uniform()
-"""Uniform with variance 2 / fan_in: Gulrajani's convolutions in the blocks."""
+he_mean_fan: Initializer = nn.initializers.variance_scaling(2.0, "fan_avg", "uniform")
+"""Uniform with variance 4 / (fan_in + fan_out): the convolutions in the blocks, in Gulrajani's code as in Miyato's.
 
-sngan: Initializer = nn.initializers.variance_scaling(2.0, "fan_avg", "uniform")
-"""Glorot's, times sqrt(2): Miyato's convolutions in the blocks."""
+The former calls it He's, whose variance is 2 / fan_in; the latter Glorot's, times sqrt(2).
+"""
 
 
 def mean_pool(x: Float[Array, "batch height width channels"]) -> Float[Array, "batch half_height half_width channels"]:
@@ -57,7 +57,7 @@ class UpBlock(nn.Module):
 
     features: int
     norm: Norm = BatchNorm
-    block_init: Initializer = he_uniform
+    block_init: Initializer = he_mean_fan
     kernel_init: Initializer = glorot_uniform
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
@@ -99,7 +99,7 @@ class DownBlock(nn.Module):
     first: bool = False
     image_norm: Norm | None = None
     spectral: bool = False
-    block_init: Initializer = he_uniform
+    block_init: Initializer = he_mean_fan
     kernel_init: Initializer = glorot_uniform
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32
@@ -129,11 +129,14 @@ class DownBlock(nn.Module):
 class ResNetGenerator(nn.Module):
     """Latent vector -> projection to a small image -> blocks that double it -> norm, ReLU, convolution.
 
+    Where the norms of the blocks are conditional the last one is not: both authors' codes leave the labels out there.
+
     Attributes:
         start: height, width, channels of the projection.
         features: channels after each block.
         channels: of the image.
-        norm: see `UpBlock`.
+        norm: of the blocks; see `UpBlock`.
+        last_norm: after the blocks, without labels.
         block_init: initial kernels of the blocks' 3x3 convolutions.
         kernel_init: of projection, 1x1 convolutions and last convolution.
         output: what the last convolution ends in.
@@ -145,7 +148,8 @@ class ResNetGenerator(nn.Module):
     features: tuple[int, ...] = (128, 128, 128)
     channels: int = 3
     norm: Norm = BatchNorm
-    block_init: Initializer = he_uniform
+    last_norm: Norm = BatchNorm
+    block_init: Initializer = he_mean_fan
     kernel_init: Initializer = glorot_uniform
     output: Activation = jnp.tanh
     dtype: DTypeLike = jnp.float32
@@ -161,7 +165,7 @@ class ResNetGenerator(nn.Module):
         for features in self.features:
             block = UpBlock(features, self.norm, block_init=self.block_init, kernel_init=self.kernel_init, **dtypes)
             x = block(x, *labels, train=train)
-        x = nn.relu(self.norm(dtype=self.dtype)(x, *labels, train=train))
+        x = nn.relu(self.last_norm(dtype=self.dtype)(x, train=train))
         x = Conv(self.channels, (3, 3), kernel_init=self.kernel_init, **dtypes)(x)
         return self.output(x.astype(jnp.float32))
 
@@ -189,7 +193,7 @@ class ResNetCritic(nn.Module):
     pool: Literal["mean", "sum", "flatten"] = "mean"
     image_norm: Norm | None = None
     spectral: bool = False
-    block_init: Initializer = he_uniform
+    block_init: Initializer = he_mean_fan
     kernel_init: Initializer = glorot_uniform
     dtype: DTypeLike = jnp.float32
     param_dtype: DTypeLike = jnp.float32

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from experiments.gan_architectures import ARCHITECTURES
-from gdl_jax.layers.normalisation import LayerNorm
+from gdl_jax.layers.normalisation import ConditionalBatchNorm, LayerNorm
 from gdl_jax.networks.conditional import (
     AuxiliaryDiscriminator,
     LabelledDiscriminator,
@@ -19,7 +19,7 @@ from gdl_jax.networks.conditional import (
 )
 from gdl_jax.networks.dcgan import Discriminator
 from gdl_jax.networks.dense_gan import DenseDiscriminator, DenseGenerator
-from gdl_jax.networks.resnet_gan import DownBlock, UpBlock, mean_pool
+from gdl_jax.networks.resnet_gan import DownBlock, ResNetGenerator, UpBlock, mean_pool
 from gdl_jax.networks.resnet_translation import ResNetJudge, ResNetTranslator
 from gdl_jax.networks.summary import count
 
@@ -57,6 +57,27 @@ def test_a_block_of_the_generator_is_its_shortcut_where_the_last_kernel_is_zero(
     found = jit(partial(block.apply, train=False))(variables | {"params": params}, x)
     small = np.einsum("bijc,cd->bijd", x, params["Conv_1"]["kernel"][0, 0])
     np.testing.assert_allclose(found, small.repeat(2, 1).repeat(2, 2), rtol=1e-4, atol=1e-5)
+
+
+def test_the_initial_kernels_of_the_blocks_are_those_of_both_authors():
+    """Uniform of variance 4 / (fan_in + fan_out); beside them Glorot's, of half that."""
+    x = jnp.zeros((1, 4, 4, 48))
+    for variables in (UpBlock(24).init(KEY, x, train=False), DownBlock(24, halve=True).init(KEY, x)):
+        kernels = [leaf for leaf in jax.tree.leaves(variables["params"]) if leaf.ndim == 4]
+        assert len(kernels) == 3
+        for kernel in kernels:
+            side, _, *channels = kernel.shape
+            deviation = np.sqrt((4 if side == 3 else 2) / (side**2 * sum(channels)))
+            assert np.std(kernel) == pytest.approx(deviation, rel=0.03)
+            assert np.abs(kernel).max() == pytest.approx(np.sqrt(3) * deviation, rel=0.02)
+
+
+def test_the_last_norm_of_a_generator_of_classes_has_none():
+    generator = ResNetGenerator((2, 2, 4), (3,), 1, norm=partial(ConditionalBatchNorm, 5))
+    labels = jnp.zeros(2, jnp.int32)
+    params = jax.eval_shape(partial(generator.init, train=False), KEY, jnp.zeros((2, 6)), labels)["params"]
+    assert params["BatchNorm_0"]["scale"].shape == (3,)
+    assert params["UpBlock_0"]["ConditionalBatchNorm_1"]["scale"].shape == (5, 3)
 
 
 @pytest.mark.parametrize(("features", "halve"), [(5, True), (4, False)])
