@@ -10,21 +10,20 @@ import jax.numpy as jnp
 import optax
 
 from experiments.coders import build_coders
-from experiments.feature_networks import open_feature_network
 from experiments.registry import SMOKE_RUN, Experiment, register
 from gdl_jax.data.source import DataSettings
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.errors import UsageError
 from gdl_jax.losses.likelihood import Bernoulli, DiscretisedLogistic, Gaussian, Likelihood, SquaredError
 from gdl_jax.models.autoencoder import Autoencoder, Corruption, DenoisingAutoencoder
-from gdl_jax.models.dfc_vae import DFCVAE
 from gdl_jax.models.vae import VAE
 from gdl_jax.networks.conv_autoencoder import WithScale
 from gdl_jax.steps.optimizers import Optimizer
 
 Pooling = Literal["pooling_repeat", "pooling_corner", "pooling_switch"]
 CodeNetworks = Literal["dense", "hinton", "jiang", "foster", Pooling, "vincent", "lanham", "lanham_dense"]
-PosteriorNetworks = Literal["jiang", "foster", "faces", "foster_faces", "dense", "kingma", "lanham_vae", "hou"]
+FaceNetworks = Literal["faces", "foster_faces", "lanham_vae", "hou", "hou_128"]
+PosteriorNetworks = Literal["jiang", "foster", "dense", "kingma", FaceNetworks]
 Likelihoods = Literal["bernoulli", "squared_error", "gaussian", "discretised_logistic"]
 
 
@@ -32,6 +31,15 @@ Likelihoods = Literal["bernoulli", "squared_error", "gaussian", "discretised_log
     "autoencoder",
     paper="Hinton, Salakhutdinov 2006, doi:10.1126/science.1127647",
     systems=("F13", "J06", "J07", "J08", "J09", "LA07", "LA09"),
+    recipes={
+        "F13": ("foster",),
+        "J06": ("jiang_dense", "paper"),
+        "J07": ("jiang_l2",),
+        "J08": ("jiang_pooling", "jiang_switches", "jiang_strided"),
+        "J09": ("jiang_denoising", "jiang_denoising_dense"),
+        "LA07": ("lanham_dense",),
+        "LA09": ("lanham",),
+    },
     monitor=("test/mse", "min"),
 )
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +147,13 @@ class PlainAutoencoder(Experiment):
     "vae",
     paper="Kingma, Welling 2014, arXiv:1312.6114",
     systems=("F15", "J10", "J11", "LA15", "S10"),
+    recipes={
+        "F15": ("foster",),
+        "J10": ("paper", "jiang"),
+        "J11": ("paper", "jiang"),
+        "LA15": ("lanham",),
+        "S10": ("valle",),
+    },
     monitor=("test/elbo", "max"),
 )
 @dataclass(frozen=True, kw_only=True)
@@ -277,123 +292,4 @@ class ConvVAE(Experiment):
                 evaluation_samples=64,
                 optimizer=Optimizer(learning_rate=2e-3, cosine_steps=4680),
             ),
-        }
-
-
-@register("face_vae", paper="Kingma, Welling 2014, arXiv:1312.6114", systems=("F17",), monitor=("test/elbo", "max"))
-@dataclass(frozen=True, kw_only=True)
-class FaceVAE(ConvVAE):
-    """Variational autoencoder of faces, with 200 latent dimensions.
-
-        python -m experiments.run face_vae
-
-    At 64x64 (--data.size 64 --data.num-examples 2000 --steps 300, seed 0): test/elbo 4431 nats, 7.48 bits per dimension
-    of dequantised pixels; reconstructions are blurred heads in about the right colours, samples still clouds. 1:46
-    minutes of CPU time, compiling included. The default, four times the pixels, was run for 20 steps only.
-    """
-
-    steps: int = 2000
-    batch_size: int = 32
-    data: DataSettings = DataSettings(name="faces", size=128)
-    architecture: PosteriorNetworks = "faces"
-    """The networks; see experiments/coders.py."""
-    likelihood: Likelihoods = "gaussian"
-    """As in vae; of colours a cross-entropy is no likelihood."""
-    latent_size: int = 200
-    """Dimensions of the latent space."""
-    kl_warmup_steps: int = 0
-    """Steps in which the weight of the KL rises from 0, in a straight line."""
-    reconstruction_weight: float = 10_000.0
-    """Of the mean squared error (with squared_error)."""
-    optimizer: Optimizer = field(default_factory=lambda: Optimizer(learning_rate=5e-4))
-
-    @classmethod
-    def presets(cls) -> dict[str, Self]:
-        """See `Experiment`."""
-        celeb_a = DataSettings(name="celeb_a", size=128)
-        return {
-            "smoke": cls(**SMOKE_RUN, data=DataSettings(name="faces", size=16, num_examples=64), latent_size=8),
-            "paper": cls(data=celeb_a, steps=25_000),
-            "foster": cls(data=celeb_a, architecture="foster_faces", likelihood="squared_error", steps=25_000),
-        }
-
-
-@register("dfc_vae", paper="Hou et al. 2017, arXiv:1610.00291", systems=("S11",), monitor=("test/objective", "min"))
-@dataclass(frozen=True, kw_only=True)
-class DeepFeatureVAE(Experiment):
-    """Deep feature consistent variational autoencoder: images are compared in the feature maps of a network.
-
-        python -m experiments.run dfc_vae
-
-    With --steps 400 (seed 0): test/mse 0.0143 of pixels in [0, 1], test/objective 32.3; reconstructions and samples are
-    blurred heads with the right colours of hair, skin and background, without eyes and mouths yet. 8 minutes of CPU
-    time, compiling included. The default's 2,000 steps were not run to the end.
-    """
-
-    steps: int = 2000
-    data: DataSettings = DataSettings(name="faces", size=64)
-    architecture: Literal["hou", "jiang", "foster", "faces"] = "hou"
-    """The networks; see experiments/coders.py."""
-    latent_size: int = 100
-    """Dimensions of the latent space."""
-    features: str = "random"
-    """Where images are compared: the run of a classifier or what export made of it; a file with the weights of VGG-16
-    or VGG-19 (torchvision's .pth, Keras' .h5, .safetensors, .npz); or random: convolutions as they are drawn."""
-    vgg_layers: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1")
-    """Maps of VGG that are compared."""
-    feature_weight: float = 1000.0
-    """Of the feature loss; it has to suit the size of the features. The paper's beta is 0.5 with the authors' (Keras')
-    weights of VGG-19, whose features are in the hundreds."""
-    kl_weight: float = 1.0
-    """Of the divergence; alpha of the paper."""
-    kl_warmup_steps: int = 0
-    """Steps in which the weight of the KL rises from 0, in a straight line."""
-    halve_every: int = 0
-    """Steps after which the learning rate is halved, again and again; 0 for never."""
-    optimizer: Optimizer = field(default_factory=lambda: Optimizer(learning_rate=5e-4, momentum=0.5))
-
-    positive: ClassVar[tuple[str, ...]] = (*Experiment.positive, "latent_size")
-    not_negative: ClassVar[tuple[str, ...]] = ("feature_weight", "kl_weight", "kl_warmup_steps", "halve_every")
-
-    def build(self, data: DataSpec) -> DFCVAE:
-        """See `Experiment`."""
-        encoder, decoder = build_coders(
-            self.architecture,
-            data,
-            latent=self.latent_size,
-            heads=2,
-            outputs_per_channel=1,
-            dtype=jnp.dtype(self.dtype),
-        )
-        optimizer = self.optimizer.build()
-        if self.halve_every:
-            halving = optax.exponential_decay(1.0, self.halve_every, 0.5, staircase=True)
-            optimizer = optax.chain(optimizer, optax.scale_by_schedule(halving))
-        return DFCVAE(
-            encoder=encoder,
-            decoder=decoder,
-            optimizer=optimizer,
-            latent_size=self.latent_size,
-            kl_weight=self.kl_weight,
-            kl_warmup_steps=self.kl_warmup_steps,
-            features=open_feature_network(
-                self.features, data, vgg_layers=self.vgg_layers, experiment_data=self.data.name
-            ),
-            feature_weight=self.feature_weight,
-        )
-
-    @classmethod
-    def presets(cls) -> dict[str, Self]:
-        """See `Experiment`."""
-        celeb_a = {"data": DataSettings(name="celeb_a", size=64), "steps": 12_715, "halve_every": 2543}
-        celeb_a |= {"features": "vgg19.npz", "feature_weight": 0.5}
-        return {
-            "smoke": cls(
-                **SMOKE_RUN,
-                data=DataSettings(name="faces", size=16, num_examples=64),
-                architecture="jiang",
-                latent_size=8,
-            ),
-            "paper": cls(**celeb_a),
-            "paper_345": cls(vgg_layers=("relu3_1", "relu4_1", "relu5_1"), **celeb_a),
         }

@@ -134,6 +134,15 @@ ARCHITECTURES: dict[Architecture, tuple[Callable[..., nn.Module], tuple[float, f
     "classifier",
     paper="He, Zhang, Ren, Sun 2016, arXiv:1512.03385",
     systems=("F08", "F10", "F11", "LA06", "LA08", "S01", "L6.1"),
+    recipes={
+        "F08": ("foster_dense",),
+        "F10": ("foster_strided",),
+        "F11": ("foster",),
+        "LA06": ("lanham_mlp",),
+        "LA08": ("lanham",),
+        "S01": ("valle",),
+        "L6.1": ("two_blocks", "lanham_resnet"),
+    },
     monitor=("test/accuracy", "max"),
 )
 @dataclass(frozen=True, kw_only=True)
@@ -212,6 +221,7 @@ class ImageClassifier(Experiment):
             "steps": 4690,
             "optimizer": Optimizer(rule="sgd", learning_rate=0.01),
         }
+        garments = {"data": fashion_mnist, "steps": 4690, "optimizer": Optimizer(learning_rate=1e-4)}
         return {
             "smoke": cls(
                 **SMOKE_RUN,
@@ -239,12 +249,8 @@ class ImageClassifier(Experiment):
             "foster": cls(architecture="foster", **foster),
             "lanham_mlp": cls(architecture="lanham_mlp", **lanham),
             "lanham": cls(architecture="lanham", **lanham),
-            "lanham_resnet": cls(
-                architecture="lanham_resnet",
-                data=fashion_mnist,
-                steps=4690,
-                optimizer=Optimizer(learning_rate=1e-4),
-            ),
+            "lanham_resnet": cls(architecture="lanham_resnet", **garments),
+            "two_blocks": cls(architecture="two_blocks", **garments),
             "valle": cls(
                 architecture="valle",
                 data=mnist,

@@ -150,16 +150,17 @@ def lanham_vae(task: Task) -> Coders:
     )
 
 
-def hou(task: Task) -> Coders:
+def hou(task: Task, *, features: tuple[int, ...] = (32, 64, 128, 256), start: int = 256) -> Coders:
     """Hou et al. 2017, figure 2: 4x4 convolutions with batch norm; nearest up-sampling, borders repeated, 3x3 ones."""
-    norm = partial(BatchNorm, scale_init=scale002)
-    blocks = {"strides": (2,) * 4, "kernel_init": normal002, "activation": partial(nn.leaky_relu, negative_slope=0.2)}
-    blocks |= {"dtype": task.dtype}
+    norm, depth = partial(BatchNorm, scale_init=scale002), len(features)
+    blocks = {"strides": (2,) * depth, "kernel_init": normal002, "dtype": task.dtype}
+    blocks |= {"activation": partial(nn.leaky_relu, negative_slope=0.2)}
     return Coders(
-        ConvEncoder(task.latent, task.heads, (32, 64, 128, 256), (4,) * 4, norm=norm, **blocks),
+        ConvEncoder(task.latent, task.heads, features, (4,) * depth, norm=norm, **blocks),
         ConvDecoder(
-            start=(task.size // 16, task.size // 16, 256),
-            features=(128, 64, 32, task.outputs),
+            start=(task.size // 2**depth, task.size // 2**depth, start),
+            features=(*(start // 2**i for i in range(1, depth)), task.outputs),
+            kernels=(3,) * depth,
             upsampling="nearest",
             padding="EDGE",
             norm=partial(norm, epsilon=1e-3),
@@ -167,6 +168,12 @@ def hou(task: Task) -> Coders:
             **blocks,
         ),
     )
+
+
+def hou_128(task: Task) -> Coders:
+    """The network of Hou et al.'s code, for 128x128: a block more on either side, no activation before the codes."""
+    encoder, decoder = hou(task, features=(32, 64, 128, 256, 256), start=512)
+    return Coders(encoder.clone(activate_last=False), decoder)
 
 
 ARCHITECTURES: dict[str, tuple[Callable[[Task], Coders], int]] = {
@@ -185,6 +192,7 @@ ARCHITECTURES: dict[str, tuple[Callable[[Task], Coders], int]] = {
     "lanham_dense": (lanham_dense, 1),
     "lanham_vae": (lanham_vae, 64),
     "hou": (hou, 16),
+    "hou_128": (hou_128, 32),
 }
 """The builder of each pair, and the number that has to divide the side of its images."""
 

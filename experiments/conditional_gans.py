@@ -34,6 +34,7 @@ from gdl_jax.steps.optimizers import Optimizer
     "conditional_gan",
     paper="Mirza, Osindero 2014, arXiv:1411.1784; Odena et al. 2017 (AC-GAN); Miyato, Koyama 2018 (projection)",
     systems=("LA23", "S32", "S33"),
+    recipes={"LA23": ("lanham", "convolutional"), "S32": ("auxiliary",)},
     monitor=("test/frechet_pixels", "min"),
 )
 @dataclass(frozen=True, kw_only=True)

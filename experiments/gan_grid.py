@@ -22,6 +22,23 @@ from gdl_jax.steps.optimizers import Optimizer
         *("LA10", "LA18", "LA20", "LA21", "LA22", "L7.8", "L7.9", "F21", "F25", "J13", "J14", "J15", "S16", "S34"),
         *("S35", "S37", "S38", "S39", "S40", "S41", "7.3", "11.6"),
     ),
+    recipes={
+        "LA10": ("lanham_dense",),
+        "LA20": ("lanham_wgan",),
+        "LA21": ("lanham_boundary",),
+        "LA22": ("lanham_relativistic",),
+        "L7.9": ("lanham_lipschitz",),
+        "F21": ("ganimals",),
+        "F25": ("foster_wgan",),
+        "J14": ("jiang",),
+        "J15": ("jiang",),
+        "S38": ("valle_lsgan",),
+        "S39": ("valle_wgan",),
+        "S40": ("valle_wgan_gp",),
+        "S41": ("valle_relativistic",),
+        "7.3": ("drift",),
+        "11.6": ("valle_digits",),
+    },
     monitor=("test/frechet_pixels", "min"),
 )
 @dataclass(frozen=True, kw_only=True)

@@ -69,6 +69,7 @@ SMOKE = {**SMOKE_RUN, "width": 4, "latent_size": 8}
     "dcgan",
     paper="Radford, Metz, Chintala 2016, arXiv:1511.06434",
     systems=("J17", "J21", "LA11", "LA19", "S17", "F12", "S21", "S47", "LA.1"),
+    recipes={"J21": ("paper",), "LA11": ("lanham",), "LA19": ("lanham_upsampling",), "S17": ("valle",)},
     monitor=("test/frechet_pixels", "min"),
 )
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +118,7 @@ class DCGAN(TwoPlayer):
     "wgan_gp",
     paper="Gulrajani et al. 2017, arXiv:1704.00028",
     systems=("F27", "S40", "LA29", "L7.7"),
+    recipes={"F27": ("foster",)},
     monitor=("test/frechet_pixels", "min"),
 )
 @dataclass(frozen=True, kw_only=True)

@@ -26,6 +26,7 @@ from gdl_jax.steps.optimizers import Optimizer
     "denoising_gan",
     paper="Isola et al. 2017, arXiv:1611.07004 (loss); He et al. 2016, arXiv:1512.03385 (networks)",
     systems=("S36",),
+    recipes={"S36": ("valle",)},
     monitor=("test/psnr_restored", "max"),
 )
 @dataclass(frozen=True, kw_only=True)

@@ -47,7 +47,7 @@ class List:
     text: str | None = None
     """Only those of one text, by chapter: foster, lanham, jiang or valle."""
     json: bool = False
-    """As JSON: a list of objects with name, kind, summary, paper, systems, data, presets."""
+    """As JSON: a list of objects with name, kind, summary, paper, systems, data, presets, recipes."""
 
 
 def describe(name: str, entry: type[Entry]) -> dict[str, Any]:
@@ -63,6 +63,7 @@ def describe(name: str, entry: type[Entry]) -> dict[str, Any]:
         "systems": list(entry.systems),
         "data": list(data),
         "presets": list(presets),
+        "recipes": {system: list(names) for system, names in entry.recipes.items()},
     }
 
 
@@ -102,12 +103,20 @@ def by_chapter(catalogue: Iterable[System], entries: dict[str, type[Entry]]) -> 
     """A text's systems under their chapters, each with the command that runs it."""
     chapters: dict[str, list[str]] = {}
     for system in catalogue:
-        names = [name for name, entry in entries.items() if system.id in entry.systems]
+        names = [words for name, entry in entries.items() for words in recipes(name, entry, system.id)]
         names += [f"{verb} WORKDIR" for verb, systems in VERB_SYSTEMS.items() if system.id in systems]
         commands = [f"python -m experiments.run {name}" for name in names]
         commands += [f"python -m {module}" for module, systems in MODULE_SYSTEMS.items() if system.id in systems]
         if not commands:
             continue
         lines = chapters.setdefault(system.place, [system.place])
-        lines.append(f"  {system.id:<5} {system.name}\n        {', '.join(commands)}")
-    return "\n".join(line for lines in chapters.values() for line in lines)
+        lines.append("\n        ".join([f"  {system.id:<5} {system.name}", *commands]))
+    found = [line for lines in chapters.values() for line in lines]
+    return "\n".join([*found, "Without --preset an experiment is smaller, and takes data that are built in."])
+
+
+def recipes(name: str, entry: type[Entry], system: str) -> list[str]:
+    """What follows `experiments.run` to train, or show, what a text describes; nothing where the entry has it not."""
+    if system not in entry.systems:
+        return []
+    return [f"{name} --preset {preset}" for preset in entry.recipes.get(system, ())] or [name]

@@ -6,7 +6,7 @@ import csv
 import importlib
 import inspect
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar
@@ -32,6 +32,8 @@ class Entry:
     """Where the model was published."""
     systems: ClassVar[tuple[str, ...]] = ()
     """What it covers of the catalogue."""
+    recipes: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """The presets that train what a text describes, by the id of the catalogue."""
 
     @classmethod
     def presets(cls) -> dict[str, Self]:
@@ -119,6 +121,7 @@ FAMILIES = (
     "conditional_gans",
     "convolutions",
     "densities",
+    "face_autoencoders",
     "gan_failures",
     "gan_grid",
     "gans",
@@ -143,7 +146,12 @@ AnyEntry = TypeVar("AnyEntry", bound=type[Entry])
 
 
 def register(
-    name: str, *, paper: str, systems: tuple[str, ...], monitor: tuple[str, Literal["min", "max"]] | None = None
+    name: str,
+    *,
+    paper: str,
+    systems: tuple[str, ...],
+    recipes: Mapping[str, tuple[str, ...]] | None = None,
+    monitor: tuple[str, Literal["min", "max"]] | None = None,
 ) -> Callable[[AnyEntry], AnyEntry]:
     """Makes an experiment or a study known under a name: to the launcher and the tests, an experiment to the benchmark.
 
@@ -151,13 +159,14 @@ def register(
         name: what the launcher calls it.
         paper: where the model was published.
         systems: ids of the catalogue.
+        recipes: see `Entry`.
         monitor: see `Experiment`.
     """
 
     def add(entry: AnyEntry) -> AnyEntry:
         if name in REGISTRY or name in STUDIES:
             raise ValueError(f"There are two experiments of the name {name!r}.")
-        entry.paper, entry.systems = paper, systems
+        entry.paper, entry.systems, entry.recipes = paper, systems, recipes or {}
         if issubclass(entry, Study):
             STUDIES[name] = entry
         else:

@@ -43,6 +43,7 @@ class ConvEncoder(nn.Module):
         hidden: sizes of Dense layers with activation between the blocks and the heads.
         norm: of every block; None for none.
         activation: of blocks and hidden layers.
+        activate_last: else the last block ends with its norm.
         dropout_rate: share of the units that training sets to zero.
         kernel_init: initial kernels.
         dtype: dtype of computation.
@@ -58,6 +59,7 @@ class ConvEncoder(nn.Module):
     hidden: tuple[int, ...] = ()
     norm: Norm | None = None
     activation: Activation = leaky_relu
+    activate_last: bool = True
     dropout_rate: float = 0.0
     kernel_init: Initializer = glorot_uniform
     dtype: DTypeLike = jnp.float32
@@ -69,11 +71,14 @@ class ConvEncoder(nn.Module):
     ) -> tuple[Float[Array, "batch {self.latent}"], ...]:
         """(mean, log_variance), or (code,) with one head; float32. Dropout draws from the rng stream "dropout"."""
         settings = {"kernel_init": self.kernel_init, "dtype": self.dtype, "param_dtype": self.param_dtype}
-        for features, kernel, strides in zip(self.features, self.kernels, self.strides, strict=True):
+        blocks = zip(self.features, self.kernels, self.strides, strict=True)
+        for i, (features, kernel, strides) in enumerate(blocks, start=1):
             x = Conv(features, (kernel, kernel), strides, self.padding, **settings)(x)
             if self.norm:
                 x = self.norm(dtype=self.dtype)(x, train=train)
-            x = nn.Dropout(self.dropout_rate)(self.activation(x), deterministic=not train)
+            if i < len(self.features) or self.activate_last:
+                x = self.activation(x)
+            x = nn.Dropout(self.dropout_rate)(x, deterministic=not train)
         x = x.reshape(len(x), -1)
         for size in self.hidden:
             x = self.activation(nn.Dense(size, **settings)(x))

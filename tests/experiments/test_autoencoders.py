@@ -10,9 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.autoencoders import ConvVAE, DeepFeatureVAE, FaceVAE, PlainAutoencoder
+from experiments.autoencoders import ConvVAE, PlainAutoencoder
 from experiments.coders import ARCHITECTURES
-from gdl_jax.data.source import ArraySpec
+from experiments.face_autoencoders import DeepFeatureVAE, FaceVAE
+from gdl_jax.data.source import ArraySpec, DataSettings
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.errors import UsageError
 from gdl_jax.losses.likelihood import DiscretisedLogistic, Gaussian
@@ -117,6 +118,18 @@ def test_hous_faces():
     assert counts(state) == (encoder, decoder)
 
 
+def test_hous_larger_faces():
+    """The sizes of the authors' code: a fifth convolution of 256 channels, and 512 in the smallest image."""
+    model, state, _ = built(DeepFeatureVAE(architecture="hou_128", data=DataSettings(name="faces", size=128)))
+    norms = 2 * (32 + 64 + 128 + 256 + 256), 2 * (256 + 128 + 64 + 32)
+    encoder = 1_568 + 32_832 + 131_200 + 524_544 + 1_048_832 + 2 * dense(4096, 100) + norms[0]
+    decoder = dense(100, 8192) + 1_179_904 + 295_040 + 73_792 + 18_464 + 867 + norms[1]
+    assert counts(state) == (encoder, decoder)
+    assert not model.encoder.activate_last
+    paper = DeepFeatureVAE.presets()["hou_128"]
+    assert (paper.architecture, paper.data.size, paper.batch_size) == ("hou_128", 128, 40)
+
+
 @pytest.mark.parametrize("likelihood", ["gaussian", "discretised_logistic"])
 @pytest.mark.parametrize("scale", ["shared", "pixel", "fixed"])
 def test_scales_of_a_likelihood(likelihood, scale):
@@ -151,9 +164,8 @@ def test_a_learned_scale_begins_where_it_is_told_and_is_learned():
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_sizes_that_networks_do_not_make_are_refused_with_one_that_they_do(name):
-    settings = (ConvVAE if name in {"lanham_vae", "hou", "kingma", "faces", "foster_faces"} else PlainAutoencoder)(
-        architecture=name
-    )
+    of_vaes = {"lanham_vae", "hou", "hou_128", "kingma", "faces", "foster_faces"}
+    settings = (ConvVAE if name in of_vaes else PlainAutoencoder)(architecture=name)
     divisor = ARCHITECTURES[name][1]
     settings.build(data_of(64, 3))
     if divisor == 1:

@@ -35,6 +35,8 @@ WANTED = {
     "lanham_mlp": (523_326, 0, (-0.5, 0.5), 256),
     "lanham": (1_199_882, 0, (-0.5, 0.5), 128),
     "lanham_resnet": (12_126, 2 * (8 + 16 + 32 + 16 + 10), (-1.0, 1.0), 16),
+    # The text's network, and the first block's projection with its norm.
+    "two_blocks": (12_126 + 32 + 32, 2 * (8 + 16 + 16 + 32 + 16 + 10), (-1.0, 1.0), 16),
     "valle": (101_770, 0, (-1.0, 1.0), 128),
     # By hand: convolutions 160, 2320, 4640, 9248 (28x28, 14x14, 14x14, 7x7), dense layers 100,416 and 650, norms 320.
     "mnist": (117_754, 320, (-1.0, 1.0), 64),

@@ -25,6 +25,8 @@ def test_every_experiment_is_complete(name):
     # Of its own: a dataclass without one gets its signature for a docstring.
     assert not inspect.getdoc(experiment).startswith(experiment.__name__ + "(")
     assert experiment.summary().endswith(".")
+    assert set(experiment.recipes) <= set(experiment.systems)
+    assert {preset for presets in experiment.recipes.values() for preset in presets} <= set(experiment.presets())
     if experiment.monitor is not None:
         assert experiment.monitor[1] in ("min", "max")
 
@@ -68,13 +70,14 @@ def test_list_as_json(launch):
     assert (answer.code, answer.err) == (0, "")
     assert [entry["name"] for entry in found] == list(ENTRIES)
     for entry in found:
-        assert list(entry) == ["name", "kind", "summary", "paper", "systems", "data", "presets"]
+        assert list(entry) == ["name", "kind", "summary", "paper", "systems", "data", "presets", "recipes"]
         registered = ENTRIES[entry["name"]]
         assert entry["kind"] == ("experiment" if entry["name"] in EXPERIMENTS else "study")
         assert entry["summary"] == registered.summary()
         assert entry["paper"] == registered.paper
         assert entry["systems"] == list(registered.systems)
         assert entry["presets"] == list(registered.presets())
+        assert entry["recipes"] == {system: list(presets) for system, presets in registered.recipes.items()}
         if isinstance(getattr(registered(), "data", None), DataSettings):
             assert entry["data"][0] == registered().data.name
         else:
@@ -85,7 +88,9 @@ def test_list_of_one_text_gives_its_systems_with_commands(launch):
     lines = launch("list", "--text", "foster").out.splitlines()
     where = next(i for i, line in enumerate(lines) if line.split()[:1] == ["F15"])
     assert "autoencoder" in lines[where]
-    assert lines[where + 1].strip() == "python -m experiments.run vae"
+    assert lines[where + 1].strip() == "python -m experiments.run vae --preset foster"
+    classifiers = [line.split("classifier ")[1] for line in lines if "run classifier" in line]
+    assert classifiers == [f"--preset {name}" for name in ("foster_dense", "foster_strided", "foster")]
     catalogue = read_catalogue()
     shown = {line.split()[0] for line in lines} & set(catalogue)
     assert {catalogue[system].author for system in shown} == {"Foster"}

@@ -48,6 +48,20 @@ def test_shapes_and_parameter_counts(name):
     assert count(variables.get("batch_stats", {})) == statistics
 
 
+def test_the_last_block_with_and_without_its_activation():
+    encoder, x = ConvEncoder(features=(4, 5), kernels=(3, 3), strides=(2, 2)), jnp.ones((2, 8, 8, 1))
+    variables = encoder.init(jax.random.key(0), x, train=True)
+    values = []
+    for activate in (True, False):
+        network = encoder.clone(activation=nn.relu, activate_last=activate)
+        _, kept = network.apply(variables, x, train=False, capture_intermediates=True)
+        last = kept["intermediates"]["Conv_1"]["__call__"][0].reshape(2, -1)
+        code = nn.Dense(2).apply({"params": variables["params"]["Dense_0"]}, nn.relu(last) if activate else last)
+        values.append(network.apply(variables, x, train=False)[0])
+        np.testing.assert_allclose(values[-1], code, atol=1e-6)
+    assert np.abs(values[0] - values[1]).max() > 1e-3
+
+
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 def test_float32_out_of_any_compute_dtype(dtype):
     tiny = {"kernels": (3, 3), "strides": (2, 2), "norm": batch_norm, "dropout_rate": 0.25, "dtype": dtype}
