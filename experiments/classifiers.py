@@ -241,7 +241,11 @@ class ImageClassifier(Experiment):
                 batch_size=128,
                 steps=64_000,
                 optimizer=Optimizer(
-                    rule="sgd", learning_rate=0.1, weight_decay=1e-3, warmup_steps=400, cosine_steps=64_000
+                    rule="sgd",
+                    learning_rate=0.1,
+                    weight_decay=1e-4,
+                    decoupled=False,
+                    drop_steps=(32_000, 48_000),
                 ),
             ),
             "foster_dense": cls(architecture="foster_dense", **foster),

@@ -10,12 +10,14 @@ from experiments.command_line import parse
 from experiments.evaluation import EVALUATION_VERBS
 from experiments.filter_verbs import FILTER_VERBS
 from experiments.latent_verbs import LATENT_VERBS
+from experiments.latent_walks import WALK_VERBS
 from experiments.probe import PROBE_VERBS
 from experiments.sample_verbs import SAMPLE_VERBS
 from experiments.verbs import VERBS
 from gdl_jax.training.settings import check_seed
 
-EVERY_VERB = VERBS | EVALUATION_VERBS | LATENT_VERBS | ATTRIBUTE_VERBS | SAMPLE_VERBS | FILTER_VERBS | PROBE_VERBS
+ON_CODES = LATENT_VERBS | WALK_VERBS | ATTRIBUTE_VERBS
+EVERY_VERB = VERBS | EVALUATION_VERBS | ON_CODES | SAMPLE_VERBS | FILTER_VERBS | PROBE_VERBS
 
 
 def run_verb(name: str, arguments: Sequence[str]) -> None:

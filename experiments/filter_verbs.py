@@ -1,7 +1,8 @@
-"""Looking at what a network looks for, or paints with: the filters of its convolution on images."""
+"""Looking at what a network looks for, or paints with: the filters of its layer on images."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,9 +24,9 @@ Kernel = Float[np.ndarray, "height width channels filters"]
 
 @dataclass(frozen=True, kw_only=True)
 class ShowFilters(OnCheckpoint):
-    """Draw the filters of the first convolution of networks that see images, and of the last of those that draw them.
+    """Draw the filters of the first layer of networks that see images, and of the last of those that draw them.
 
-    Each is scaled by its own largest weight; grey is 0.
+    Those of a dense layer are as large as the image. Each is scaled by its own largest weight; grey is 0.
     """
 
     out: Path | None = None
@@ -36,25 +37,31 @@ def show_filters(options: ShowFilters) -> None:
     """`filters WORKDIR`."""
     run = open_run(options.workdir, options.checkpoint)
     shelf = Shelf(run, check_shelf(options.out, options.workdir))
-    channels = DataSpec.from_json(run.saved["data"]).image_shape[2]
-    kernels = {name: image_kernel(network.params, channels) for name, network in run.state.networks.items()}
+    shape = DataSpec.from_json(run.saved["data"]).image_shape
+    kernels = {name: image_kernel(network.params, shape) for name, network in run.state.networks.items()}
     found = {name: kernel for name, kernel in kernels.items() if kernel is not None}
     if not found:
-        raise UsageError(f"No network of {run.saved['name']} has a convolution from or to {channels} channel(s).")
+        raise UsageError(f"No network of {run.saved['name']} has a layer from or to {shape[2]} channel(s) of images.")
     for name, kernel in found.items():
         height, width, _, count = kernel.shape
         title = f"{run.saved['name']}, step {run.step:,}: {count} filters of {height}x{width} of the {name}"
         shelf.save(f"filters_of_{name}", titled(drawn(kernel), title))
 
 
-def image_kernel(params: PyTree, channels: int) -> Kernel | None:
-    """The first kernel from so many channels, else the last one to so many; None where there is neither.
+def image_kernel(params: PyTree, shape: tuple[int, int, int]) -> Kernel | None:
+    """The first kernel from images of this shape, else the last one to such; None where there is neither.
 
-    A transposed convolution's kernel has its output's channels before its input's, as if it went the other way.
+    A transposed convolution's kernel has its output's channels before its input's, as if it went the other way. Where
+    there is no convolution, the kernel of a dense layer from all pixels, or to all pixels.
     """
-    kernels = [leaf for _, leaf in jax.tree_util.tree_leaves_with_path(params) if np.ndim(leaf) == 4]
-    seeing = [np.asarray(kernel, np.float32) for kernel in kernels if kernel.shape[2] == channels]
-    drawing = [np.asarray(kernel, np.float32).swapaxes(2, 3) for kernel in kernels if kernel.shape[3] == channels]
+    kernels = [np.asarray(leaf, np.float32) for leaf in jax.tree.leaves(params) if np.ndim(leaf) in (2, 4)]
+    convolutions = [kernel for kernel in kernels if kernel.ndim == 4]
+    if convolutions:
+        seeing = [kernel for kernel in convolutions if kernel.shape[2] == shape[2]]
+        drawing = [kernel.swapaxes(2, 3) for kernel in convolutions if kernel.shape[3] == shape[2]]
+    else:
+        seeing = [kernel.reshape(*shape, -1) for kernel in kernels if len(kernel) == math.prod(shape)]
+        drawing = [kernel.T.reshape(*shape, -1) for kernel in kernels if kernel.shape[1] == math.prod(shape)]
     return [*seeing[:1], *drawing[-1:], None][0]
 
 

@@ -23,6 +23,7 @@ from gdl_jax.files import write_atomically, write_json
 from gdl_jax.metrics.suite import best_of
 from gdl_jax.models.latents import slerp
 from gdl_jax.models.model import LatentModel, Model, Reconstructs, Samples
+from gdl_jax.models.vae import VAE, Images, reparameterize
 from gdl_jax.pictures.grid import grid, rows, save_png
 from gdl_jax.pictures.report import write_report
 from gdl_jax.steps.random import stream_key
@@ -78,6 +79,8 @@ class Reconstruct(Seeded):
     """How many."""
     split: Split = "test"
     """Which part of the data."""
+    sampled: bool = False
+    """Decode a code that is drawn from q(z|x) instead of its mean."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,12 +256,33 @@ def reconstruct(options: Reconstruct) -> None:
         raise UsageError(
             f"{run.saved['name']} makes no images of images, so it cannot reconstruct; use sample or interpolate."
         )
+    model = SampledReconstruction(run.model, options.seed) if options.sampled else run.model
+    if options.sampled and not callable(getattr(run.model, "posterior", None)):
+        raise UsageError(f"A code of {run.saved['name']} has no noise, so none can be drawn; leave --sampled out.")
     source = load(run.experiment.data, options.split)
     generator = np.random.default_rng(options.seed)
     chosen = np.sort(generator.choice(len(source), min(options.num, len(source)), replace=False))
     images = source.take(chosen)["image"]
-    decoded = make_reconstructor(run.model, make_mesh(jax.devices()[:1]))(run.state, images)
+    decoded = make_reconstructor(model, make_mesh(jax.devices()[:1]))(run.state, images)
     _write(decoded, rows(images, decoded), out)
+
+
+@dataclass(frozen=True)
+class SampledReconstruction:
+    """A variational autoencoder that reconstructs from draws of q(z|x)."""
+
+    model: VAE
+    seed: int
+
+    @property
+    def image_range(self) -> tuple[float, float]:
+        """See `Model`."""
+        return self.model.image_range
+
+    def reconstruct(self, state: TrainState, images: Images) -> Images:
+        """Encoded, drawn, decoded."""
+        codes = reparameterize(*self.model.posterior(state, images), stream_key(self.seed, "reconstruct verb"))
+        return self.model.decode(state, codes)
 
 
 def interpolate(options: Interpolate) -> None:

@@ -71,6 +71,34 @@ def kl_to_prior(codes: Codes) -> float:
     return float(0.5 * (np.trace(covariance) + mean @ mean - len(mean) - log_determinant))
 
 
+def principal_component_error(
+    train: UInt8[np.ndarray, "n height width channels"],
+    images: UInt8[np.ndarray, "m height width channels"],
+    components: int,
+) -> float:
+    """The squared error of an image, pixels in [0, 1], that principal components leave: a linear autoencoder's least.
+
+    Args:
+        train: of which mean and components are taken.
+        images: to measure.
+        components: how many.
+    """
+    known = train.reshape(len(train), -1).astype(np.float32) / 255
+    mean = known.mean(axis=0)
+    known -= mean
+    wide = known.shape[1] > len(known)
+    # Of the smaller of the two products of the data with itself, which have the same positive eigenvalues.
+    values, vectors = np.linalg.eigh(known @ known.T if wide else known.T @ known)
+    kept = values[-components:] > 1e-6 * values[-1]
+    vectors = vectors[:, -components:][:, kept]
+    axes = known.T @ vectors / np.sqrt(values[-components:][kept]) if wide else vectors
+    errors = []
+    for image in images:
+        seen = image.reshape(-1) / np.float32(255) - mean
+        errors.append(np.square(seen).sum() - np.square(seen @ axes).sum())
+    return float(np.mean(errors))
+
+
 def cells(low: Float[np.ndarray, " 2"], high: Float[np.ndarray, " 2"], side: int) -> Float[np.ndarray, "cells 2"]:
     """The centres of side x side equal cells of a rectangle."""
     x, y = (low[axis] + (np.arange(side) + 0.5) / side * (high[axis] - low[axis]) for axis in (0, 1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal
 
 import jax
@@ -56,13 +57,17 @@ class Optimizer:
     eps: float = 1e-8
     """Added to the root of the mean square (not SGD)."""
     weight_decay: float = 0.0
-    """Kernels shrink by the learning rate times this in each step, decoupled (Loshchilov and Hutter 2019)."""
+    """Kernels shrink by the learning rate times this in each step (Loshchilov and Hutter 2019)."""
+    decoupled: bool = True
+    """Weight decay beside the rule; else it is added to the gradient, as half the squared kernels in the loss would."""
     warmup_steps: int = 0
     """Steps in which the learning rate rises from 0, in a straight line."""
     cosine_steps: int = 0
     """Step at which the learning rate has fallen to 0 along half a cosine, --steps as a rule; 0 for a constant one."""
     linear_steps: int = 0
     """Likewise, in a straight line."""
+    drop_steps: tuple[int, ...] = ()
+    """Steps at which it is divided by ten."""
 
     def __post_init__(self):
         check_learning_rate(self.learning_rate)
@@ -79,8 +84,17 @@ class Optimizer:
                     f"--optimizer.{name}-steps is {steps}; it has to be 0, or above the "
                     f"{self.warmup_steps} of --optimizer.warmup-steps."
                 )
-        if self.cosine_steps and self.linear_steps:
-            raise UsageError("--optimizer.cosine-steps and --optimizer.linear-steps exclude each other.")
+        chosen = [name for name in ("cosine", "linear", "drop") if getattr(self, f"{name}_steps")]
+        if len(chosen) > 1:
+            first, second = (f"--optimizer.{name}-steps" for name in chosen[:2])
+            raise UsageError(f"{first} and {second} exclude each other.")
+        steps = (self.warmup_steps, *self.drop_steps)
+        if any(a >= b for a, b in pairwise(steps)):
+            given = " ".join(map(str, self.drop_steps))
+            raise UsageError(
+                f"--optimizer.drop-steps is {given}; the steps have to ascend, from above the {self.warmup_steps} of "
+                "--optimizer.warmup-steps."
+            )
 
     def build(self, interval: int = 1) -> optax.GradientTransformation:
         """The update rule. Its schedule is of the steps told here, so that a run may be continued for more.
@@ -101,7 +115,8 @@ class Optimizer:
         }[self.rule]()
         # Biases and norms have one axis; to shrink them is no regularisation.
         decay = optax.add_decayed_weights(self.weight_decay, mask=lambda p: jax.tree.map(lambda x: x.ndim > 1, p))
-        return optax.chain(rule, decay, optax.scale_by_learning_rate(self.schedule()))
+        parts = (rule, decay) if self.decoupled else (decay, rule)
+        return optax.chain(*parts, optax.scale_by_learning_rate(self.schedule()))
 
     def schedule(self) -> optax.Schedule:
         """The learning rate of each step."""
@@ -111,6 +126,8 @@ class Optimizer:
             schedule = optax.cosine_decay_schedule(highest, self.cosine_steps - rise)
         if self.linear_steps:
             schedule = optax.linear_schedule(highest, 0.0, self.linear_steps - rise)
+        if self.drop_steps:
+            schedule = optax.piecewise_constant_schedule(highest, {step - rise: 0.1 for step in self.drop_steps})
         return optax.join_schedules([optax.linear_schedule(0.0, highest, rise), schedule], [rise]) if rise else schedule
 
 

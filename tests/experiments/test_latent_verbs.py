@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from types import SimpleNamespace
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -12,10 +13,13 @@ from PIL import Image
 from experiments.attribute_verbs import flags_of
 from experiments.latent_codes import Coded, Coder, encode_data
 from experiments.latent_verbs import in_plane
+from experiments.latent_walks import decode_hidden_noise
 from gdl_jax.data.source import ArraySource, load
-from gdl_jax.data.transforms import scale
+from gdl_jax.data.transforms import scale, to_uint8
 from gdl_jax.errors import UsageError
 from gdl_jax.metrics.latent import ks_distance, quantiles
+from gdl_jax.models.vae import reparameterize
+from gdl_jax.steps.random import stream_key
 
 
 @pytest.fixture
@@ -52,12 +56,14 @@ def number(said, name):
 
 
 def test_codes_shows_images_and_reconstructions(launch, vae, tmp_path, coder):
-    pictures, said = done(launch, "codes", vae, tmp_path, "--num", 6)
+    pictures, said = done(launch, "codes", vae, tmp_path, "--num", 30, "--shown", 6)
     assert set(pictures) == {"codes.png"}
-    found = encode_data(coder, "test", 6)
+    found = encode_data(coder, "test", 30)
     wanted = vae.open().model.reconstruct(vae.open().state, scale(found.images, (0.0, 1.0)))
     error = np.square(found.images / 255 - np.asarray(wanted)).mean()
     assert number(said, "mean squared error, pixels in [0, 1]") == pytest.approx(error, rel=0.01)
+    assert number(said, "squared error of an image") == pytest.approx(64 * error, rel=0.01)
+    assert 0 < number(said, "squared error of 2 principal components") < 64 * error
 
 
 def test_scatter_of_a_vae(launch, vae, tmp_path):
@@ -74,6 +80,11 @@ def test_scatter_of_an_autoencoder_says_that_it_has_no_prior(launch, autoencoder
     assert "latent.png" in pictures
     assert "autoencoder has no prior, so its codes have no p-values." in said
     assert 0 <= number(said, "empty cells of 20 x 20 in the codes' bounding box") < 1
+    codes = encode_data(Coder(autoencoder.open(), tmp_path, 0), "test", 5000).codes
+    assert number(said, "length of the mean code") == pytest.approx(np.linalg.norm(codes.mean(axis=0)), rel=0.01)
+    decoded = pictures["latent_draws_decoded.png"].read_bytes()
+    pictures, _ = done(launch, "scatter", autoencoder, tmp_path, "--draw-from", "normal")
+    assert pictures["latent_draws_decoded.png"].read_bytes() != decoded
 
 
 def test_scatter_with_more_dimensions_is_of_principal_components(launch, faces, tmp_path):
@@ -119,7 +130,9 @@ def test_latent_grid_by_quantiles_and_in_the_box(launch, vae, autoencoder, faces
     said = done(launch, "latent_grid", vae, tmp_path, "--spacing", "quantile", *words)[1]
     assert number(said, "share of the prior that the square holds") == pytest.approx(0.98**2, abs=1e-3)
     assert quantiles(np.array([0.01]))[0] == pytest.approx(-2.326, abs=1e-3)
-    assert launch("latent_grid", autoencoder.workdir, "--spacing", "box", *words, "--out", tmp_path).code == 0
+    (tmp_path / "box").mkdir()
+    # Where there is no prior the box is the default.
+    assert set(done(launch, "latent_grid", autoencoder, tmp_path / "box", *words)[0]) == {"latent_grid_box.png"}
     assert launch("latent_grid", faces.workdir, "--spacing", "linear", *words, "--out", tmp_path).code == 0
 
 
@@ -141,10 +154,44 @@ def test_sweep_along_dimensions_and_over_the_prior(launch, vae, autoencoder, dcg
     pictures, said = done(launch, "sweep", vae, tmp_path / "prior", "--over", "prior", "--points", 2)
     assert set(pictures) == {"sweep_prior.png"}
     assert [len(line.split()) for line in said.splitlines()[-8:]] == [6] * 8
+    (tmp_path / "hidden").mkdir()
+    pictures, said = done(launch, "sweep", vae, tmp_path / "hidden", "--over", "hidden", "--points", 2)
+    assert set(pictures) == {"sweep_hidden.png"}
     assert launch("sweep", autoencoder.workdir, "--points", 3, "--out", tmp_path).code == 0
     # A model without an encoder has codes to sweep all the same.
     (tmp_path / "gan").mkdir()
     assert set(done(launch, "sweep", dcgan, tmp_path / "gan", "--points", 3)[0]) == {"sweep_dimensions.png"}
+
+
+def test_hidden_noise_takes_the_place_of_the_decoders_first_layer(vae, coder):
+    """Noise of deviation 0 is a constant, which a projection without kernel, and with that bias, gives too."""
+    images, size = decode_hidden_noise(coder, np.ones((3, 2), np.float32), [(0.0, 0.5), (1.0, 0.0)])
+    opened = vae.open()
+    params = jax.tree.map(lambda x: x, opened.state.networks["decoder"].params)
+    params["Dense_0"] = {"kernel": np.zeros((2, size)), "bias": np.full(size, 0.5)}
+    decoder = opened.state.networks["decoder"].replace(params=params)
+    state = opened.state.replace(networks=opened.state.networks | {"decoder": decoder})
+    wanted = to_uint8(np.asarray(opened.model.decode(state, np.zeros((1, 2), np.float32))), (0.0, 1.0))
+    np.testing.assert_allclose(images[:3].astype(int), np.repeat(wanted, 3, axis=0), atol=1)
+    assert len(np.unique(images[3:], axis=0)) == 3
+    linear = SimpleNamespace(decode=lambda state, latents: latents, image_range=(0.0, 1.0))
+    other = SimpleNamespace(name="mine", seed=0, run=SimpleNamespace(model=linear, state=state))
+    with pytest.raises(UsageError, match="mine begins with no dense layer"):
+        decode_hidden_noise(other, np.ones((3, 2), np.float32), [(1.0, 0.0)])
+
+
+def test_sampled_reconstructions_decode_draws_of_the_posterior(vae, launch, tmp_path):
+    words = ("reconstruct", vae.workdir, "--num", 200, "--seed", 3, "--out")
+    assert launch(*words, tmp_path / "mean.npz").code == 0
+    assert launch(*words, tmp_path / "drawn.npz", "--sampled").code == 0
+    mean, drawn = (np.load(tmp_path / f"{name}.npz")["samples"].astype(float) for name in ("mean", "drawn"))
+    opened, source = vae.open(), load(vae.open().experiment.data, "test")
+    chosen = np.sort(np.random.default_rng(3).choice(len(source), 200, replace=False))
+    images = scale(source.take(chosen)["image"], (0.0, 1.0))
+    codes = reparameterize(*opened.model.posterior(opened.state, images), stream_key(3, "reconstruct verb"))
+    wanted = np.asarray(opened.model.decode(opened.state, codes))
+    np.testing.assert_allclose(drawn, 255 * wanted, atol=1)
+    assert np.abs(drawn - mean).max() > 1
 
 
 def test_morph_walks_both_ways_and_back(launch, vae, tmp_path):
@@ -205,6 +252,8 @@ def test_mistakes_are_one_sentence(launch, vae, faces, autoencoder, dcgan, runs,
     says(launch("morph", vae.workdir, "--start", 99_999), "There is no image 99999")
     says(launch("morph", vae.workdir, "--start", 0, 1), "equally many")
     says(launch("scatter", vae.workdir, "--num", 0), "--num is 0")
+    says(launch("scatter", autoencoder.workdir, "--draw-from", "prior"), "no prior to draw from")
+    says(launch("reconstruct", autoencoder.workdir, "--sampled"), "leave --sampled out")
     says(launch("latent_grid", vae.workdir, "--extent", 0), "--extent is 0")
     says(launch("codes", vae.workdir, "--out", tmp_path / "none"), "There is no folder")
 

@@ -77,12 +77,21 @@ def test_filters(dcgan, launch, tmp_path):
     answer = launch("filters", dcgan.workdir, "--out", tmp_path)
     names = [tmp_path / f"filters_of_{name}_000020.png" for name in ("discriminator", "generator")]
     assert (answer.code, answer.out) == (0, "".join(f"{name}\n" for name in names))
-    kernel = image_kernel(dcgan.open().state.networks["discriminator"].params, 1)
+    kernel = image_kernel(dcgan.open().state.networks["discriminator"].params, (8, 8, 1))
     picture = drawn(kernel)
     zoom = 40 // kernel.shape[0]
     cell = picture[: kernel.shape[0] * zoom : zoom, : kernel.shape[1] * zoom : zoom, 0].astype(float) - 127.5
     wanted = kernel[..., 0, 0]
     np.testing.assert_allclose(cell / 127.5, wanted / np.abs(wanted).max(), atol=0.01)
+
+
+def test_filters_of_dense_layers_are_as_large_as_the_image():
+    first, last = np.arange(12.0).reshape(4, 3), np.arange(20.0).reshape(5, 4)
+    params = {"Dense_0": {"kernel": first, "bias": np.zeros(3)}, "Dense_1": {"kernel": np.ones((3, 5))}}
+    np.testing.assert_array_equal(image_kernel(params, (2, 2, 1))[..., 0, 1], [[1, 4], [7, 10]])
+    kernel = image_kernel({"Dense_0": {"kernel": np.ones((3, 5))}, "Dense_1": {"kernel": last}}, (2, 2, 1))
+    np.testing.assert_array_equal(kernel[..., 0, 1], [[4, 5], [6, 7]])
+    assert image_kernel(params, (3, 3, 1)) is None
 
 
 def test_mistakes(dcgan, launch, says, tmp_path):

@@ -9,6 +9,7 @@ from gdl_jax.metrics.latent import (
     kl_to_prior,
     ks_distance,
     p_values,
+    principal_component_error,
     prior_check,
     quantiles,
     share_of_nearest,
@@ -74,3 +75,17 @@ def test_share_of_nearest_asks_the_neighbours():
     images = np.array([5, 215], np.uint8).reshape(2, 1, 1, 1)
     np.testing.assert_allclose(share_of_nearest(images, known, bright, 3), [1 / 3, 1])
     np.testing.assert_allclose(share_of_nearest(images, known, bright, 100), [4 / 6, 4 / 6])
+
+
+@pytest.mark.parametrize("num", [30, 300])
+def test_principal_components_against_an_svd(num):
+    """With fewer images than pixels, and with more."""
+    generator = np.random.default_rng(0)
+    train, test = (generator.integers(0, 256, (n, 6, 8, 2), dtype=np.uint8) for n in (num, 20))
+    flat, seen = (x.reshape(len(x), -1) / 255 for x in (train, test))
+    axes = np.linalg.svd(flat - flat.mean(0), full_matrices=False)[2][:5]
+    rest = (seen - flat.mean(0)) - (seen - flat.mean(0)) @ axes.T @ axes
+    wanted = np.square(rest).sum(axis=1).mean()
+    assert principal_component_error(train, test, 5) == pytest.approx(wanted, rel=1e-4)
+    # As many as there can be leave nothing of the images that they are taken of.
+    assert principal_component_error(train, train, 96) == pytest.approx(0, abs=1e-3)

@@ -125,6 +125,17 @@ def test_weight_decay_is_decoupled_and_of_kernels_alone(rule):
         np.testing.assert_array_equal(with_it["bias"], without["bias"])
 
 
+@pytest.mark.parametrize("rule", ["adam", "sgd"])
+def test_coupled_weight_decay_is_part_of_the_gradient(rule):
+    params = {"kernel": jnp.full((2, 3), 5.0), "bias": jnp.full(3, 5.0)}
+    gradients = [{name: jnp.full_like(x, g) for name, x in params.items()} for g in (1.0, -2.0)]
+    penalised = [{"kernel": g["kernel"] + 0.3 * 5, "bias": g["bias"]} for g in gradients]
+    settings = {"rule": rule, "learning_rate": 0.1}
+    found = updates_of(Optimizer(**settings, weight_decay=0.3, decoupled=False), gradients, params)
+    wanted = updates_of(Optimizer(**settings), penalised, params)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), found, wanted)
+
+
 def test_learning_rates():
     steps = range(12)
     assert {float(Optimizer(learning_rate=0.5).schedule()(step)) for step in steps} == {0.5}
@@ -137,6 +148,9 @@ def test_learning_rates():
     assert float(both(10)) == float(both(11)) == 0
     line = Optimizer(learning_rate=0.5, linear_steps=10).schedule()
     np.testing.assert_allclose([line(step) for step in steps], [max(0, 0.5 - step / 20) for step in steps], atol=1e-7)
+    stairs = Optimizer(learning_rate=0.5, warmup_steps=2, drop_steps=(5, 9)).schedule()
+    wanted = [0, 0.25, 0.5, 0.5, 0.5, 0.05, 0.05, 0.05, 0.05, 0.005, 0.005, 0.005]
+    np.testing.assert_allclose([stairs(step) for step in steps], wanted, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -153,6 +167,9 @@ def test_learning_rates():
         ({"cosine_steps": -5}, "--optimizer.cosine-steps is -5"),
         ({"warmup_steps": 5, "linear_steps": 5}, "--optimizer.linear-steps is 5"),
         ({"cosine_steps": 5, "linear_steps": 5}, "exclude each other"),
+        ({"linear_steps": 9, "drop_steps": (5,)}, "--optimizer.linear-steps and --optimizer.drop-steps exclude"),
+        ({"drop_steps": (5, 5)}, "--optimizer.drop-steps is 5 5; the steps have to ascend, from above the 0 of"),
+        ({"warmup_steps": 5, "drop_steps": (5, 8)}, "from above the 5 of --optimizer.warmup-steps"),
     ],
 )
 def test_impossible_settings(settings, sentence):
