@@ -184,8 +184,8 @@ MEASURES: Mapping[str, Measure] = {
     ),
     "kid": Measure(
         _kid,
-        "unbiased squared MMD of the cubic kernel (Binkowski et al. 2018), over all pairs of 10,000 images of each set at "
-        "the most; standard error by the jackknife over both sets",
+        "unbiased squared MMD of the cubic kernel (Binkowski et al. 2018), over all pairs of 10,000 images of each set "
+        "at the most; standard error by the jackknife over both sets",
         ("kid", "min"),
     ),
     "is": Measure(
