@@ -9,9 +9,11 @@ from experiments.gan_architectures import Pair
 from experiments.gan_parts import CIFAR10, FACES, FASHION, PLAIN, WGAN_GP, Freely, adam, both, rmsprop
 from experiments.gans import SMOKE
 from experiments.registry import register
-from gdl_jax.data.source import DataSettings
+from gdl_jax.data.source import DataSettings, class_numbers
 from gdl_jax.data.spec import DataSpec
+from gdl_jax.errors import UsageError
 from gdl_jax.models.gan import GAN
+from gdl_jax.models.wanted_gan import WantedGAN
 from gdl_jax.steps.optimizers import Optimizer
 
 
@@ -19,8 +21,8 @@ from gdl_jax.steps.optimizers import Optimizer
     "gan",
     paper="Goodfellow et al. 2014, arXiv:1406.2661; of losses, penalties and networks, see each",
     systems=(
-        *("LA10", "LA18", "LA20", "LA21", "LA22", "L7.8", "L7.9", "F21", "F25", "J13", "J14", "J15", "S16", "S34"),
-        *("S35", "S37", "S38", "S39", "S40", "S41", "7.3", "11.6"),
+        *("LA10", "LA18", "LA20", "LA21", "LA22", "L7.8", "L7.9", "F21", "F25", "J13", "J14", "J15", "S16", "S20"),
+        *("S34", "S35", "S37", "S38", "S39", "S40", "S41", "7.3", "11.6"),
     ),
     recipes={
         "LA10": ("lanham_dense",),
@@ -53,9 +55,10 @@ class FreeGAN(Freely):
     Presets: lanham_dense (chapter 2), ganimals and foster_wgan (Foster, chapter 4: camels, which are a folder of
     drawings, --data.name folder --data.dir ..., and the horses of cifar10), jiang, lanham_wgan, lanham_boundary,
     lanham_relativistic, lanham_lipschitz (chapters 4 and 7), valle_lsgan, valle_wgan (with the head start of the critic
-    in the code of WGAN's authors), valle_wgan_gp, valle_relativistic, valle_digits (chapters 5 and 11), drift (Karras
-    et al. 2018), resnet_64 and sngan_64 (faces), sngan (Miyato et al. 2018), paper (Goodfellow et al. 2014, with
-    today's activations).
+    in the code of WGAN's authors), valle_wgan_gp, valle_relativistic, valle_digits (chapters 5 and 11), gulrajani
+    (WGAN-GP as in its authors' code), drift (Karras et al. 2018), resnet_64 and sngan_64 (faces), sngan (Miyato et
+    al. 2018), paper (Goodfellow et al. 2014, with today's activations). lanham_relativistic has the text's loss, whose
+    generator leaves a term out; the paper's is --loss relativistic_average.
 
     On the digits that scikit-learn ships, 16x16, with --width 32 and 4,000 steps (under two minutes on an idle core,
     once compiled; three seeds): FID of the classifier's features, of training images 1.0, with --loss least_squares
@@ -82,11 +85,27 @@ class FreeGAN(Freely):
     """
 
     steps: int = 4000
+    wanted: tuple[str, ...] = ()
+    """Classes that the generator is to make, where images of the others are to be rejected like generated ones; none
+    for all of them."""
+    fake_weight: float = 0.5
+    """Of the generated images beside those others, from 0 to 1."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not 0 <= self.fake_weight <= 1:
+            raise UsageError(f"--fake-weight is {self.fake_weight}; it has to be from 0 to 1.")
 
     def build(self, data: DataSpec) -> GAN:
         """See `Experiment`."""
         pair = self.pair(data)
-        return self.model(GAN, Pair(pair.generator, self.judge(pair.discriminator)))
+        pair = Pair(pair.generator, self.judge(pair.discriminator))
+        if not self.wanted:
+            return self.model(GAN, pair)
+        if "label" not in data.arrays:
+            raise UsageError("--wanted needs images with labels, which these have not; try --data.name digits.")
+        wanted = class_numbers(self.wanted, data.classes, "--wanted")
+        return self.model(WantedGAN, pair, wanted=wanted, fake_weight=self.fake_weight)
 
     @classmethod
     def presets(cls) -> dict[str, Self]:
@@ -150,7 +169,9 @@ class FreeGAN(Freely):
                 **both(rmsprop(5e-5, decay=0.99, eps=1e-8)),
             ),
             "lanham_boundary": cls(**lanham, architecture="dense_norm", loss="boundary_seeking"),
-            "lanham_relativistic": cls(**lanham, architecture="lanham_upsampling", loss="relativistic_average"),
+            "lanham_relativistic": cls(
+                **lanham, architecture="lanham_upsampling", loss="relativistic_average_one_term"
+            ),
             "lanham_lipschitz": cls(
                 **lanham,
                 architecture="lanham_upsampling",
@@ -177,6 +198,17 @@ class FreeGAN(Freely):
                 architecture="resnet",
                 width=128,
                 **WGAN_GP,
+                steps=1_000_000,
+                **both(adam(2e-4, 0.5, 0.9)),
+            ),
+            "gulrajani": cls(
+                **(PLAIN | {"latent_size": 128}),
+                data=CIFAR10,
+                architecture="resnet",
+                width=128,
+                **WGAN_GP,
+                dequantised=True,
+                generator_batches=2,
                 steps=100_000,
                 **both(adam(2e-4, 0.0, 0.9, linear_steps=100_000)),
             ),

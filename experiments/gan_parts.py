@@ -15,12 +15,15 @@ from experiments.gans import TwoPlayer
 from gdl_jax.data.augmentation import Change, diff_augment, instance_noise
 from gdl_jax.data.source import DataSettings
 from gdl_jax.errors import UsageError
+from gdl_jax.layers.normalisation import InstanceNorm
 from gdl_jax.losses import adversarial, relativistic
 from gdl_jax.losses.adversarial import AdversarialLoss
 from gdl_jax.losses.labels import Labels
 from gdl_jax.losses.penalties import Penalty, dragan, drift, gradient_penalty, r1, r2
 from gdl_jax.models.gan import GAN, Regulariser, View
 from gdl_jax.models.monitored_gan import MonitoredGAN
+from gdl_jax.networks.conditional import LabelledGenerator
+from gdl_jax.networks.dense_gan import DenseDiscriminator
 from gdl_jax.steps.head_start import head_start
 from gdl_jax.steps.optimizers import Optimizer
 
@@ -33,6 +36,7 @@ Loss = Literal[
     "boundary_seeking",
     "relativistic",
     "relativistic_average",
+    "relativistic_average_one_term",
     "relativistic_average_least_squares",
     "relativistic_average_hinge",
 ]
@@ -46,6 +50,7 @@ LOSSES: dict[str, Callable[[], AdversarialLoss]] = {
     "boundary_seeking": adversarial.boundary_seeking,
     "relativistic": relativistic.relativistic,
     "relativistic_average": relativistic.relativistic_average,
+    "relativistic_average_one_term": partial(relativistic.relativistic_average, real_term=False),
     "relativistic_average_least_squares": relativistic.relativistic_average_least_squares,
     "relativistic_average_hinge": relativistic.relativistic_average_hinge,
 }
@@ -72,6 +77,9 @@ class Freely(TwoPlayer):
 
     loss: Loss = "non_saturating"
     """What the players descend; see gdl_jax/losses/adversarial.py and relativistic.py."""
+    targets: tuple[float, float, float] = (0.0, 1.0, 1.0)
+    """Of least squares: a and b, what the discriminator is to give generated and real images, and c, what the generator
+    wants it to give; -1 1 0 for the divergence of Pearson."""
     penalty: Literal["none", "gradient", "one_sided_gradient", "dragan", "r1", "r2"] = "none"
     """On the discriminator's slope; see gdl_jax/losses/penalties.py."""
     penalty_weight: float = 10.0
@@ -83,11 +91,17 @@ class Freely(TwoPlayer):
     drift_weight: float = 0.0
     """Of the mean square of the logits of real images, which keeps a critic's scores from drifting."""
     weight_limit: float | None = None
-    """The discriminator's weights are clipped to it after each update; None for no limit."""
+    """All of the discriminator's parameters are clipped to it after each update; None for no limit."""
     spectral: bool = False
     """Divide the discriminator's kernels by their largest singular values."""
     discriminator_norm: bool = True
     """Batch norm in the discriminator, where the architecture has one."""
+    instance_norm: bool = False
+    """Instead of it a norm of every channel of every image alone, which mixes no images; convolutions only."""
+    generator_dropout: float = 0.0
+    """Share of the units of the generator's hidden layers that training sets to zero."""
+    dequantised: bool = False
+    """Spread the grey levels of real images evenly up to the next one, as generated images have more than 256."""
     minibatch_features: int = 0
     """Numbers that tell the discriminator how alike the images of a batch are; 0 for none."""
     joint_batches: bool = False
@@ -106,6 +120,8 @@ class Freely(TwoPlayer):
     """Updates of the discriminator in a step."""
     generator_repeats: int = 1
     """Updates of the generator in a step."""
+    generator_batches: int = 1
+    """Such an update makes so many times the images of a batch."""
     critic_head_start: bool = False
     """The generator waits until the discriminator has had 100 updates, before each of its own first 25 steps and before
     every 500th of them, as in the code of WGAN's authors."""
@@ -122,6 +138,7 @@ class Freely(TwoPlayer):
         "penalty_interval",
         "discriminator_repeats",
         "generator_repeats",
+        "generator_batches",
     )
     not_negative: ClassVar[tuple[str, ...]] = (
         "penalty_weight",
@@ -140,6 +157,8 @@ class Freely(TwoPlayer):
             raise UsageError(f"--weight-limit is {self.weight_limit}; it has to be above 0, or None.")
         if not 0 <= self.label_flip <= 1:
             raise UsageError(f"--label-flip is {self.label_flip}; it has to be from 0 to 1.")
+        if not 0 <= self.generator_dropout < 1:
+            raise UsageError(f"--generator-dropout is {self.generator_dropout}; it has to be from 0 to below 1.")
         if self._changes_labels() and LOSSES[self.loss]().by_label is None:
             raise UsageError(f"--loss {self.loss} compares images and has no labels that --label-noise could change.")
 
@@ -148,15 +167,16 @@ class Freely(TwoPlayer):
         interval = self.penalty_interval if self.penalty != "none" else 1
         if self.monitor_slope:
             if kind is not GAN:
-                raise UsageError("--monitor-slope needs images with greys, and those of this GAN are black and white.")
+                raise UsageError("--monitor-slope is for GANs of all classes and of images with greys.")
             kind = MonitoredGAN
         return kind(
-            **pair._asdict(),
+            generator=self._dropping(pair.generator),
+            discriminator=pair.discriminator,
             optimizers={
                 "generator": self.generator_optimizer.build(),
                 "discriminator": self.discriminator_optimizer.build(interval),
             },
-            loss=LOSSES[self.loss](),
+            loss=self._loss(),
             regularisers=self._regularisers(),
             weight_limit=self.weight_limit,
             labels=self._labels() if self._changes_labels() else None,
@@ -164,6 +184,8 @@ class Freely(TwoPlayer):
             joint_batches=self.joint_batches,
             discriminator_repeats=self.discriminator_repeats,
             generator_repeats=self.generator_repeats,
+            generator_batches=self.generator_batches,
+            dequantised=self.dequantised,
             generator_due=head_start(self.discriminator_repeats) if self.critic_head_start else None,
             recalibration_batches=self.recalibration_batches,
             **self.prior(),
@@ -173,7 +195,7 @@ class Freely(TwoPlayer):
     def judge(self, network: nn.Module) -> nn.Module:
         """The discriminator with what was chosen of norm, spectral norm and comparison within the batch."""
         has = {setting.name for setting in fields(network)}
-        if not self.discriminator_norm:
+        if not self.discriminator_norm or self.instance_norm:
             network = without_batch_norm(network)
         if self.spectral:
             network = network.clone(spectral=True)
@@ -182,12 +204,30 @@ class Freely(TwoPlayer):
                 raise UsageError(f"The {self.architecture} networks cannot take --minibatch-features.")
             network = network.clone(minibatch_features=self.minibatch_features)
         mixes = self.minibatch_features or getattr(network, "norm", None) is not None
+        if self.instance_norm:
+            if "norm" not in has or isinstance(network, DenseDiscriminator):
+                raise UsageError(f"The {self.architecture} networks cannot take --instance-norm.")
+            network = network.clone(norm=InstanceNorm)
         if mixes and self.penalty != "none":
             raise UsageError(
                 f"--penalty {self.penalty} is on the slope at single images, which batch norm and minibatch features "
                 "mix; set --discriminator-norm False and leave --minibatch-features at 0."
             )
         return network
+
+    def _dropping(self, generator: nn.Module) -> nn.Module:
+        if not self.generator_dropout:
+            return generator
+        if isinstance(generator, LabelledGenerator):
+            return generator.clone(generator=self._dropping(generator.generator))
+        if "dropout_rate" not in {setting.name for setting in fields(generator)}:
+            raise UsageError(f"The {self.architecture} networks cannot take --generator-dropout.")
+        return generator.clone(dropout_rate=self.generator_dropout)
+
+    def _loss(self) -> AdversarialLoss:
+        if self.loss != "least_squares":
+            return LOSSES[self.loss]()
+        return adversarial.least_squares(**dict(zip("abc", self.targets, strict=True)))
 
     def _regularisers(self) -> tuple[Regulariser, ...]:
         found = []

@@ -147,8 +147,13 @@ class Subset:
         return self.source.take(self.indices[indices])
 
 
-def class_numbers(wanted: Sequence[str], classes: Sequence[str]) -> tuple[int, ...]:
+def class_numbers(wanted: Sequence[str], classes: Sequence[str], setting: str = "--data.classes") -> tuple[int, ...]:
     """The numbers of classes that are said by name or by number, each once, in their order.
+
+    Args:
+        wanted: names or numbers.
+        classes: all of them.
+        setting: where they were said.
 
     Raises:
         UsageError: there is no such class.
@@ -158,7 +163,7 @@ def class_numbers(wanted: Sequence[str], classes: Sequence[str]) -> tuple[int, .
     numbers |= {name: number for number, name in enumerate(classes)}
     for each in wanted:
         if each not in numbers:
-            raise UsageError(f"--data.classes: there is no class {each!r}, {nearest(each, classes)}")
+            raise UsageError(f"{setting}: there is no class {each!r}, {nearest(each, classes)}")
     return tuple(sorted({numbers[each] for each in wanted}))
 
 

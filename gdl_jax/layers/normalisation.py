@@ -102,6 +102,35 @@ class LayerNorm(nn.Module):
         return (y * spread(scale, y.shape) + spread(bias, y.shape)).astype(self.dtype)
 
 
+class InstanceNorm(nn.Module):
+    """Instance normalisation, each channel of each image alone: Ulyanov et al. 2016 (arXiv:1607.08022), eq. 1.
+
+    Attributes:
+        epsilon: added to the variance, > 0.
+        affine: whether every channel has a scale and a bias.
+        dtype: dtype of the result.
+    """
+
+    epsilon: float = 1e-5
+    affine: bool = False
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "batch *size channels"], *, train: bool = False
+    ) -> Float[Array, "batch *size channels"]:
+        """Normalises, in training as after it."""
+        axes = tuple(range(1, x.ndim - 1))
+        y = x.astype(jnp.float32)
+        y = y - y.mean(axes, keepdims=True)
+        y = y * lax.rsqrt(jnp.square(y).mean(axes, keepdims=True) + self.epsilon)
+        if self.affine:
+            scale = self.param("scale", nn.initializers.ones, x.shape[-1:], jnp.float32)
+            bias = self.param("bias", nn.initializers.zeros, x.shape[-1:], jnp.float32)
+            y = y * spread(scale, y.shape) + spread(bias, y.shape)
+        return y.astype(self.dtype)
+
+
 class ConditionalBatchNorm(nn.Module):
     """`BatchNorm` with a scale and a bias for every class: Dumoulin et al. 2017 (arXiv:1610.07629), eq. 5.
 

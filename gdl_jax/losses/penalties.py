@@ -30,7 +30,7 @@ def gradient_penalty(
     *,
     target: float = 1.0,
     one_sided: bool = False,
-    patches: Patches = "sum",
+    patches: Patches = "mean",
     epsilon: float = 1e-12,
 ) -> Float[Array, ""]:
     """Mean of (|grad f(x)| - target)^2 / target^2 over points x = t real + (1 - t) fake.
@@ -45,7 +45,8 @@ def gradient_penalty(
         key: of t, uniform on [0, 1], one per pair.
         target: wanted norm of the slope, over all of an image's pixels and channels.
         one_sided: only slopes above the target are penalised (the paper's section 4, last paragraph).
-        patches: of a patch critic; the mean is what losses take, the sum what texts differentiate.
+        patches: of a patch critic; the mean is what losses take. The sum, which a text takes, holds the mean of
+            n logits to a slope of 1 / n.
         epsilon: added under the root, which has no derivative at 0.
 
     Raises:
@@ -64,7 +65,7 @@ def dragan(
     *,
     target: float = 1.0,
     spread: float = 0.5,
-    patches: Patches = "sum",
+    patches: Patches = "mean",
     epsilon: float = 1e-12,
 ) -> Float[Array, ""]:
     """Mean of (|grad f(x)| - target)^2 / target^2 near real images: Kodali et al. 2017 (arXiv:1705.07215), section 2.3.
@@ -95,7 +96,7 @@ def r1(
     fake: Float[Array, batch * event],
     key: Key[Array, ""],
     *,
-    patches: Patches = "sum",
+    patches: Patches = "mean",
 ) -> Float[Array, ""]:
     """Half the mean of |grad f|^2 at real images: Mescheder et al. 2018 (arXiv:1801.04406), eq. 9; the weight is gamma.
 
@@ -115,7 +116,7 @@ def r2(
     fake: Float[Array, batch * event],
     key: Key[Array, ""],
     *,
-    patches: Patches = "sum",
+    patches: Patches = "mean",
 ) -> Float[Array, ""]:
     """Half the mean of |grad f|^2 at generated images: Mescheder et al. 2018, eq. 10.
 
@@ -152,7 +153,7 @@ def points_between(
 
 
 def squared_slopes(
-    critic: Critic, points: Float[Array, " batch *event"], patches: Patches = "sum"
+    critic: Critic, points: Float[Array, " batch *event"], patches: Patches = "mean"
 ) -> Float[Array, " batch"]:
     """|grad f(x)|^2 for every point, over all pixels and channels, f the sum or the mean of the point's logits."""
 

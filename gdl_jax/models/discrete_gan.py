@@ -47,7 +47,7 @@ class DiscreteGAN(GAN):
 
     def _generate(self, params: dict[str, PyTree], state: TrainState, batch: Batch, key: Array) -> Losses:
         k_fake, k_draw, k_judge, k_views = jax.random.split(key, 4)
-        _, logits, collections = super()._make(params["generator"], state, batch, k_fake)
+        _, logits, collections = super()._make(params["generator"], state, self._of_generator(batch), k_fake)
         # One image after the other of each latent vector, so that the batch axis stays the first.
         repeated = split_batch(jnp.repeat(logits, self.draws, axis=0))
         images = jax.lax.stop_gradient(_draw(repeated, k_draw))

@@ -18,6 +18,7 @@ from jaxtyping import Float, Int, Key, PyTree
 from gdl_jax.losses.adversarial import AdversarialLoss
 from gdl_jax.losses.classification import softmax_cross_entropy
 from gdl_jax.losses.labels import Labels
+from gdl_jax.losses.likelihood import dequantise
 from gdl_jax.losses.penalties import Penalty
 from gdl_jax.models.recalibration import recalibrated
 from gdl_jax.steps.constraints import clip_weights
@@ -123,12 +124,14 @@ class AdversarialModel(ABC):
         image_range: of the images.
         class_terms: of a discriminator that tells classes; None where there is none.
         regularisers: penalties on the discriminator's slope.
-        weight_limit: the discriminator's parameters are clipped to it after each update; None for no limit.
+        weight_limit: see `clip_weights`; after each update of the discriminator. None for no limit.
         labels: what the discriminator is told instead of real and generated; None for just that.
         views: what the discriminator sees of images, real and generated, in both phases; one after the other.
         joint_batches: one call of the discriminator on real and generated images together, as one batch.
         discriminator_repeats: updates of the discriminator for one of the generator, each on a batch of its own.
         generator_repeats: likewise of the generator.
+        generator_batches: an update of the generator makes so many times the images of a batch, and the real ones are
+            repeated (Gulrajani et al. 2017 have 128 for the critic's 64 on CIFAR-10).
         generator_due: of a step, whether the generator is updated in it (`head_start`); None for every step. Averages,
             labels and views go by steps all the same.
         ema_decay: of the generator's averaged parameters, with which images are made after training; None for no
@@ -148,6 +151,7 @@ class AdversarialModel(ABC):
     joint_batches: bool = False
     discriminator_repeats: int = 1
     generator_repeats: int = 1
+    generator_batches: int = 1
     generator_due: Callable[[Array], Array] | None = None
     ema_decay: float | None = None
 
@@ -240,7 +244,7 @@ class AdversarialModel(ABC):
     def _deceive(self, params: PyTree, state: TrainState, batch: Batch, key: Array) -> tuple[Made, Float[Array, ""]]:
         """What the generator made, and what it pays for what the discriminator says of that."""
         k_fake, k_on_real, k_on_fake, k_views = jax.random.split(key, 4)
-        made = self._make(params, state, batch, k_fake)
+        made = self._make(params, state, self._of_generator(batch), k_fake)
         shown = self._seen(self._round(made, state.step), k_views)
         # Only relativistic losses look at the real logits; for the others the compiler drops this call.
         on_real, on_fake, _ = self._judge_both(
@@ -250,6 +254,10 @@ class AdversarialModel(ABC):
         if self.class_terms is not None:
             loss += self.class_terms.generator * softmax_cross_entropy(on_fake.classes, shown.labels).mean()
         return made, loss
+
+    def _of_generator(self, batch: Batch) -> Batch:
+        """What its phase sees of a batch."""
+        return jax.tree.map(lambda x: jnp.concatenate([x] * self.generator_batches), batch)
 
     @abstractmethod
     def _examples(self, batch: Batch, key: Array) -> Examples:
@@ -322,6 +330,8 @@ class GAN(AdversarialModel):
             sqrt(latent_size).
         num_classes: 0 for a GAN without labels.
         drawn_classes: of which samples are drawn; () for all.
+        dequantised: the discriminator gets real images whose grey levels are spread evenly up to the next one, as in
+            Gulrajani's code; generated ones are not rounded either.
         recalibration_batches: batches from which the averaged generator's statistics are taken anew for sampling; 0
             takes the running ones, which are of the parameters that are not averaged.
     """
@@ -330,6 +340,7 @@ class GAN(AdversarialModel):
     latent_distribution: Literal["normal", "uniform", "sphere"] = "normal"
     num_classes: int = 0
     drawn_classes: tuple[int, ...] = ()
+    dequantised: bool = False
     recalibration_batches: int = 0
 
     def sample_latents(self, key: Key[Array, ""], num: int) -> Float[Array, "num latent"]:
@@ -367,7 +378,11 @@ class GAN(AdversarialModel):
     def _examples(self, batch: Batch, key: Array) -> Examples:
         latents = split_batch(self.sample_latents(key, len(batch["image"])))
         labels = batch["label"] if self.num_classes else None
-        return Examples(with_labels(latents, labels), batch["image"], labels)
+        images = batch["image"]
+        if self.dequantised:
+            low, high = self.image_range
+            images = low + (high - low) * dequantise((images - low) / (high - low), jax.random.fold_in(key, 1))
+        return Examples(with_labels(latents, labels), images, labels)
 
     def _labels_in_turn(self, num: int) -> Int[Array, " {num}"] | None:
         if not self.num_classes:

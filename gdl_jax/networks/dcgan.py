@@ -37,8 +37,8 @@ batch_norm: Norm = partial(BatchNorm, scale_init=scale002)
 class Generator(nn.Module):
     """Latent vector -> projection to a small image -> blocks that enlarge it -> tanh.
 
-    A block is up-convolution, norm, activation; the last has no norm and ends in `output`, as the projection has no
-    convolution.
+    A block is up-convolution, norm, activation, dropout; the last has no norm and ends in `output`, as the projection
+    has no convolution.
 
     Attributes:
         start: height, width, channels of the projection.
@@ -50,6 +50,7 @@ class Generator(nn.Module):
         start_norm: of the projection, after it has become an image, so that statistics are per channel.
         activation: of the hidden blocks.
         start_activation: of the projection; None for none.
+        dropout_rate: share of the hidden blocks' units that training sets to zero.
         use_bias: of projection and convolutions.
         kernel_init: initial kernels of the convolutions.
         start_init: initial kernel of the projection.
@@ -67,6 +68,7 @@ class Generator(nn.Module):
     start_norm: Norm | None = batch_norm
     activation: Activation = nn.relu
     start_activation: Activation | None = nn.relu
+    dropout_rate: float = 0.0
     use_bias: bool = True
     kernel_init: Initializer = normal002
     start_init: Initializer = normal002
@@ -78,7 +80,7 @@ class Generator(nn.Module):
     def __call__(
         self, z: Float[Array, "batch latent"], *, train: bool
     ) -> Float[Array, "batch height width {self.features[-1]}"]:
-        """Images, float32; in [-1, 1] where the output is tanh."""
+        """Images, float32; in [-1, 1] where the output is tanh. Dropout draws from the rng stream "dropout"."""
         settings = {"use_bias": self.use_bias, "dtype": self.dtype, "param_dtype": self.param_dtype}
         x = nn.Dense(math.prod(self.start), kernel_init=self.start_init, **settings)(z)
         x = x.reshape(-1, *self.start)
@@ -94,7 +96,7 @@ class Generator(nn.Module):
             if i < len(self.features):
                 if self.norm:
                     x = self.norm(dtype=self.dtype)(x, train=train)
-                x = self.activation(x)
+                x = nn.Dropout(self.dropout_rate)(self.activation(x), deterministic=not train)
         return self.output(x.astype(jnp.float32))
 
 

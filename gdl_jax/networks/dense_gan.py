@@ -18,13 +18,14 @@ from gdl_jax.networks.dcgan import Activation, Norm, leaky_relu
 class DenseGenerator(nn.Module):
     """Latent vector -> dense layers -> image.
 
-    A hidden layer is Dense, norm, activation; the first has no norm.
+    A hidden layer is Dense, norm, activation, dropout; the first has no norm.
 
     Attributes:
         image_shape: height, width, channels.
         features: units of the hidden layers.
         norm: of every hidden layer but the first; None for none.
         activation: of the hidden layers.
+        dropout_rate: share of their units that training sets to zero.
         kernel_init: initial kernels.
         output: what the last layer ends in.
         dtype: dtype of computation.
@@ -35,6 +36,7 @@ class DenseGenerator(nn.Module):
     features: tuple[int, ...] = (256, 512, 1024)
     norm: Norm | None = None
     activation: Activation = leaky_relu
+    dropout_rate: float = 0.0
     kernel_init: Initializer = torch_uniform
     output: Activation = jnp.tanh
     dtype: DTypeLike = jnp.float32
@@ -42,14 +44,14 @@ class DenseGenerator(nn.Module):
 
     @nn.compact
     def __call__(self, z: Float[Array, "batch latent"], *, train: bool) -> Float[Array, "batch height width channels"]:
-        """Images, float32; in [-1, 1] where the output is tanh."""
+        """Images, float32; in [-1, 1] where the output is tanh. Dropout draws from the rng stream "dropout"."""
         settings = {"kernel_init": self.kernel_init, "dtype": self.dtype, "param_dtype": self.param_dtype}
         x = z
         for i, units in enumerate(self.features):
             x = nn.Dense(units, **settings)(x)
             if self.norm and i > 0:
                 x = self.norm(dtype=self.dtype)(x, train=train)
-            x = self.activation(x)
+            x = nn.Dropout(self.dropout_rate)(self.activation(x), deterministic=not train)
         x = nn.Dense(math.prod(self.image_shape), **settings)(x)
         return self.output(x.astype(jnp.float32)).reshape(-1, *self.image_shape)
 

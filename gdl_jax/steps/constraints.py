@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -13,10 +13,10 @@ Constraint = Callable[[PyTree], PyTree]
 
 
 def clip_weights(limit: float) -> Constraint:
-    """Every parameter into [-limit, limit], but for the norms': Arjovsky et al. 2017, algorithm 1.
+    """Every parameter into [-limit, limit], biases and the norms' scales too: Arjovsky et al. 2017, algorithm 1.
 
-    A norm is a module with a parameter "scale"; to hold its scale below 0.01 would silence the layer. Its running
-    statistics are no parameters, and are never concerned.
+    So does the authors' code, which clips before an update of the critic what is clipped after it here. The running
+    statistics of norms are no parameters, and are never concerned.
 
     Args:
         limit: c of the paper, 0.01 there.
@@ -27,9 +27,4 @@ def clip_weights(limit: float) -> Constraint:
     if not limit > 0:
         raise ValueError(f"The limit of the weights is {limit}; it has to be above 0.")
 
-    def clip(params: PyTree) -> PyTree:
-        if isinstance(params, Mapping):
-            return dict(params) if "scale" in params else {name: clip(part) for name, part in params.items()}
-        return jax.tree.map(lambda leaf: jnp.clip(leaf, -limit, limit), params)
-
-    return clip
+    return lambda params: jax.tree.map(lambda leaf: jnp.clip(leaf, -limit, limit), params)

@@ -11,7 +11,7 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from gdl_jax.layers.initializers import scale002
-from gdl_jax.layers.normalisation import BatchNorm, LayerNorm
+from gdl_jax.layers.normalisation import BatchNorm, InstanceNorm, LayerNorm
 
 
 @pytest.fixture
@@ -90,6 +90,18 @@ def test_statistics_are_those_of_the_global_batch(images):
     mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
     sharded = jax.jit(apply)(jax.device_put(images, NamedSharding(mesh, P("data"))))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), sharded, apply(images))
+
+
+def test_instance_norm_sees_a_channel_of_an_image_alone(images):
+    x = np.asarray(images, np.float64)
+    plain = (x - x.mean((1, 2), keepdims=True)) / np.sqrt(x.var((1, 2), keepdims=True) + 1e-5)
+    found, variables = InstanceNorm().init_with_output(jax.random.key(1), images, train=True)
+    assert variables == {}
+    np.testing.assert_allclose(found, plain, atol=1e-4)
+    params = {"scale": jnp.arange(5.0), "bias": jnp.full(5, 2.0)}
+    np.testing.assert_allclose(
+        InstanceNorm(affine=True).apply({"params": params}, images), plain * np.arange(5) + 2, atol=1e-3
+    )
 
 
 def test_layer_norm_and_its_derivatives_of_first_and_second_order(images):

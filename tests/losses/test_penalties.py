@@ -86,6 +86,7 @@ def test_a_patch_critic_by_its_sum_or_its_mean():
     def patches(x):
         return jnp.broadcast_to(linear(2.0, x)[:, None, None], (len(x), 7, 7))
 
+    assert gradient_penalty(patches, REAL, FAKE, KEY) == pytest.approx(1, rel=1e-5)
     for kind, slope in (("sum", 98), ("mean", 2)):
         assert r1(patches, REAL, FAKE, KEY, patches=kind) == pytest.approx(slope**2 / 2, rel=1e-5)
         assert gradient_penalty(patches, REAL, FAKE, KEY, patches=kind) == pytest.approx((slope - 1) ** 2, rel=1e-5)

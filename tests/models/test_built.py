@@ -63,6 +63,7 @@ WANTED = {
     (FreeGAN, "valle_lsgan"): ({"generator": 4_514_819, "discriminator": 4_310_401}, (1920, 1792), 100),
     (FreeGAN, "valle_wgan"): ({"generator": 340_099, "discriminator": 264_769}, (896, 0), 100),
     (FreeGAN, "valle_wgan_gp"): ({"generator": 1_204_483, "discriminator": 1_053_825}, (1792, 0), 128),
+    (FreeGAN, "gulrajani"): ({"generator": 1_204_483, "discriminator": 1_053_825}, (1792, 0), 128),
     (FreeGAN, "valle_relativistic"): ({"generator": 1_147_139, "discriminator": 1_053_825}, (1792, 0), 100),
     (FreeGAN, "valle_digits"): ({"generator": 840_321, "discriminator": 213_121}, (384, 256), 100),
     (FreeGAN, "drift"): ({"generator": 1_204_483, "discriminator": 1_053_825}, (1792, 0), 128),
@@ -126,6 +127,14 @@ def test_settings_reach_the_model():
     due = experiment.build(data_of(experiment)).generator_due
     assert np.flatnonzero([bool(due(jnp.int32(step))) for step in range(61)]).tolist() == [19, 39, 59]
     assert FreeGAN().build(data_of(FreeGAN())).generator_due is None
+    pearson = FreeGAN(loss="least_squares", targets=(-1.0, 1.0, 0.0))
+    loss = pearson.build(data_of(pearson)).loss
+    assert loss.discriminator(jnp.ones(2), -jnp.ones(2)) == 0
+    assert loss.generator(jnp.ones(2), jnp.zeros(2)) == 0
+    few = FreeGAN(wanted=("3", "8"), loss="wasserstein", instance_norm=True, penalty="gradient", generator_dropout=0.5)
+    model = few.build(data_of(few))
+    assert model.wanted == (3, 8)
+    assert model.generator.dropout_rate == 0.5
     watched = FreeGAN(monitor_slope=True)
     assert isinstance(watched.build(data_of(watched)), Evaluates)
     some = ConditionalGAN(data=DataSettings(size=16, classes=("8", "3")))
@@ -141,6 +150,13 @@ def test_no_critic_with_a_penalty_on_its_slope_mixes_images():
     for penalty in ("gradient", "one_sided_gradient", "dragan", "r1", "r2"):
         settings = FreeGAN(penalty=penalty)
         with pytest.raises(UsageError, match="set --discriminator-norm False"):
+            settings.build(data_of(settings))
+    for settings in (
+        FreeGAN(architecture="dense", instance_norm=True),
+        FreeGAN(architecture="resnet", instance_norm=True),
+        FreeGAN(architecture="resnet", generator_dropout=0.5),
+    ):
+        with pytest.raises(UsageError, match=f"The {settings.architecture} networks cannot take"):
             settings.build(data_of(settings))
     settings = FreeGAN(architecture="dense", minibatch_features=3, penalty="r1")
     with pytest.raises(UsageError, match="leave --minibatch-features at 0"):

@@ -19,6 +19,7 @@ from gdl_jax.models.discrete_gan import DiscreteGAN, black_and_white
 from gdl_jax.models.gan import GAN, ClassTerms, Regulariser
 from gdl_jax.models.model import Evaluates
 from gdl_jax.models.monitored_gan import MonitoredGAN
+from gdl_jax.models.wanted_gan import WantedGAN
 from gdl_jax.networks.conditional import AuxiliaryDiscriminator, LabelledGenerator
 from gdl_jax.networks.dense_gan import DenseDiscriminator, DenseGenerator
 from gdl_jax.steps.head_start import head_start
@@ -198,6 +199,75 @@ def test_accuracies_where_a_logit_has_a_side():
     for loss, has in ((non_saturating(), True), (wasserstein(), False)):
         metrics = jax.eval_shape(replace(TINY, loss=loss).step, start(TINY), FIRST, KEY)[1]
         assert ("discriminator/accuracy_real" in metrics.means) == has
+
+
+def test_the_generator_may_make_more_images_than_a_batch_has():
+    seen = []
+
+    class Noted(GAN):
+        def _make(self, params, state, batch, key):
+            made = super()._make(params, state, batch, key)
+            seen.append((made.images.shape[0], made.examples.real.shape[0]))
+            return made
+
+    model = Noted(**{name: getattr(TINY, name) for name in TINY.__dataclass_fields__} | {"generator_batches": 2})
+    jax.eval_shape(model.step, jax.eval_shape(model.init, KEY, {"image": REAL[0]}), FIRST, KEY)
+    assert seen == [(BATCH, BATCH), (2 * BATCH, 2 * BATCH)]
+
+
+def test_dequantised_grey_levels_reach_up_to_the_next():
+    """2 (k / 256 - 1/2) + U(0, 1/128), as Gulrajani's code has it; the latent vectors stay what they were."""
+    levels = np.arange(256)
+    batch = {"image": jnp.asarray(levels.reshape(4, 8, 8, 1) * 2 / 255 - 1, jnp.float32)}
+    plain, spread = (replace(TINY, dequantised=on)._examples(batch, KEY) for on in (False, True))
+    np.testing.assert_array_equal(plain.inputs[0], spread.inputs[0])
+    above = np.asarray(spread.real, np.float64).ravel() - 2 * (levels / 256 - 0.5)
+    assert -1e-6 < above.min() < 0.001 < 0.006 < above.max() < 1 / 128 + 1e-6
+
+
+def test_dropout_in_the_generator_is_for_training_alone():
+    model = replace(TINY, generator=DenseGenerator((4, 4, 1), (40,), dropout_rate=0.5))
+    state = start(model)
+    latents, network = jnp.ones((2, 3)), state.networks["generator"]
+    one, two = (network.apply_in_training(model.generator, network.params, latents, key=jax.random.key(i))[0]
+                for i in (1, 2))  # fmt: skip
+    assert abs(one - two).max() > 1e-3
+    np.testing.assert_array_equal(*model.decode(state, latents))
+
+
+def test_of_wanted_classes_the_others_take_places_of_generated_images():
+    seen = []
+
+    class Noted(WantedGAN):
+        def _judge_both(self, params, state, shown, keys, *, joint):
+            seen.append(jax.lax.stop_gradient(shown))
+            return super()._judge_both(params, state, shown, keys, joint=joint)
+
+    given = {name: getattr(TINY, name) for name in TINY.__dataclass_fields__}
+    model = Noted(**given | {"discriminator": DenseDiscriminator((6, 5))}, wanted=(1,), fake_weight=0.25)
+    state = start(model)
+    assert LABEL[0].tolist() == [0, 1, 2, 0, 1, 2, 0, 1]
+    wanted, others = ({x.tobytes() for x in np.asarray(REAL[0])[np.isin(LABEL[0], of)]} for of in ([1], [0, 2]))
+    new, _ = model.step(state, FIRST, KEY)
+    told, generating = jax.device_get(seen)
+    assert {x.tobytes() for x in told.real} <= wanted
+    assert {x.tobytes() for x in generating.real} <= wanted
+    assert [x.tobytes() in others for x in told.fake] == [False] * 2 + [True] * 6
+    assert not {x.tobytes() for x in generating.fake} & (wanted | others)
+    assert_moved(state, new, {"generator": True, "discriminator": True})
+
+    # Without wanted images there is nothing to learn from; without others, from the generated ones.
+    new, _ = model.step(state, FIRST | {"label": jnp.zeros_like(FIRST["label"])}, KEY)
+    assert_moved(state, new, {"generator": True, "discriminator": False})
+    seen.clear()
+    model.step(state, FIRST | {"label": jnp.ones_like(FIRST["label"])}, KEY)
+    assert not {x.tobytes() for x in jax.device_get(seen[0].fake)} & (wanted | others)
+
+
+def assert_moved(before, after, wanted):
+    for name, moved in wanted.items():
+        pairs = zip(*(jax.tree.leaves(state.networks[name].params) for state in (before, after)), strict=True)
+        assert any((old != new).any() for old, new in pairs) == moved, name
 
 
 # Classes
