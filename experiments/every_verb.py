@@ -7,17 +7,21 @@ from collections.abc import Sequence
 from experiments import workdir
 from experiments.attribute_verbs import ATTRIBUTE_VERBS
 from experiments.command_line import parse
+from experiments.critic_verbs import CRITIC_VERBS
 from experiments.evaluation import EVALUATION_VERBS
 from experiments.filter_verbs import FILTER_VERBS
 from experiments.latent_verbs import LATENT_VERBS
 from experiments.latent_walks import WALK_VERBS
 from experiments.probe import PROBE_VERBS
 from experiments.sample_verbs import SAMPLE_VERBS
+from experiments.side_by_side import SIDE_BY_SIDE_VERBS
 from experiments.verbs import VERBS
 from gdl_jax.training.settings import check_seed
 
 ON_CODES = LATENT_VERBS | WALK_VERBS | ATTRIBUTE_VERBS
-EVERY_VERB = VERBS | EVALUATION_VERBS | ON_CODES | SAMPLE_VERBS | FILTER_VERBS | PROBE_VERBS
+EVERY_VERB = (
+    VERBS | EVALUATION_VERBS | ON_CODES | SAMPLE_VERBS | FILTER_VERBS | PROBE_VERBS | CRITIC_VERBS | SIDE_BY_SIDE_VERBS
+)
 
 
 def run_verb(name: str, arguments: Sequence[str]) -> None:

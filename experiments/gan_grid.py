@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Literal, Self
+
+import jax
+import jax.numpy as jnp
 
 from experiments.gan_architectures import Pair
 from experiments.gan_parts import CIFAR10, FACES, FASHION, PLAIN, WGAN_GP, Freely, adam, both, rmsprop
@@ -14,7 +17,18 @@ from gdl_jax.data.spec import DataSpec
 from gdl_jax.errors import UsageError
 from gdl_jax.models.gan import GAN
 from gdl_jax.models.wanted_gan import WantedGAN
+from gdl_jax.networks.dcgan import Activation
 from gdl_jax.steps.optimizers import Optimizer
+
+Output = Literal["tanh", "sigmoid", "scaled_tanh", "identity"]
+
+OUTPUTS: dict[Output, Activation] = {
+    "tanh": jnp.tanh,
+    "sigmoid": lambda x: 2 * jax.nn.sigmoid(x) - 1,
+    "scaled_tanh": lambda x: 1.1 * jnp.tanh(x),
+    "identity": lambda x: x,
+}
+"""For images in [-1, 1]."""
 
 
 @register(
@@ -85,6 +99,9 @@ class FreeGAN(Freely):
     """
 
     steps: int = 4000
+    output: Output = "tanh"
+    """What the generator ends in: tanh; a sigmoid, which is tanh at half the slope; a tanh that reaches a tenth beyond
+    black and white; or nothing, so that no pixel has bounds."""
     wanted: tuple[str, ...] = ()
     """Classes that the generator is to make, where images of the others are to be rejected like generated ones; none
     for all of them."""
@@ -99,7 +116,7 @@ class FreeGAN(Freely):
     def build(self, data: DataSpec) -> GAN:
         """See `Experiment`."""
         pair = self.pair(data)
-        pair = Pair(pair.generator, self.judge(pair.discriminator))
+        pair = Pair(pair.generator.clone(output=OUTPUTS[self.output]), self.judge(pair.discriminator))
         if not self.wanted:
             return self.model(GAN, pair)
         if "label" not in data.arrays:
@@ -207,7 +224,7 @@ class FreeGAN(Freely):
                 architecture="resnet",
                 width=128,
                 **WGAN_GP,
-                dequantised=True,
+                grey_levels="spread",
                 generator_batches=2,
                 steps=100_000,
                 **both(adam(2e-4, 0.0, 0.9, linear_steps=100_000)),

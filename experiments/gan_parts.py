@@ -20,7 +20,7 @@ from gdl_jax.losses import adversarial, relativistic
 from gdl_jax.losses.adversarial import AdversarialLoss
 from gdl_jax.losses.labels import Labels
 from gdl_jax.losses.penalties import Penalty, dragan, drift, gradient_penalty, r1, r2
-from gdl_jax.models.gan import GAN, Regulariser, View
+from gdl_jax.models.gan import GAN, GreyLevels, Regulariser, View
 from gdl_jax.models.monitored_gan import MonitoredGAN
 from gdl_jax.networks.conditional import LabelledGenerator
 from gdl_jax.networks.dense_gan import DenseDiscriminator
@@ -100,8 +100,9 @@ class Freely(TwoPlayer):
     """Instead of it a norm of every channel of every image alone, which mixes no images; convolutions only."""
     generator_dropout: float = 0.0
     """Share of the units of the generator's hidden layers that training sets to zero."""
-    dequantised: bool = False
-    """Spread the grey levels of real images evenly up to the next one, as generated images have more than 256."""
+    grey_levels: GreyLevels = "given"
+    """Of the real images: 256; spread evenly up to the next one, as those of generated images are; or two, black and
+    white."""
     minibatch_features: int = 0
     """Numbers that tell the discriminator how alike the images of a batch are; 0 for none."""
     joint_batches: bool = False
@@ -185,7 +186,7 @@ class Freely(TwoPlayer):
             discriminator_repeats=self.discriminator_repeats,
             generator_repeats=self.generator_repeats,
             generator_batches=self.generator_batches,
-            dequantised=self.dequantised,
+            grey_levels=self.grey_levels,
             generator_due=head_start(self.discriminator_repeats) if self.critic_head_start else None,
             recalibration_batches=self.recalibration_batches,
             **self.prior(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import jax
@@ -33,15 +34,20 @@ class Mixture(NamedTuple):
     centres: Float[np.ndarray, "modes 2"]
     deviation: float
 
-    def draw(self, key: Key[Array, ""], num: int) -> Float[Array, "num 1 2 1"]:
-        """Points, as images of one by two pixels."""
+    def draw(
+        self, key: Key[Array, ""], num: int, weights: Float[Array, " modes"] | None = None
+    ) -> Float[Array, "num 1 2 1"]:
+        """Points, as images of one by two pixels; modes as often as their weights say, if there are any."""
         k_mode, k_noise = jax.random.split(key)
-        modes = jax.random.randint(k_mode, (num,), 0, len(self.centres))
+        if weights is None:
+            modes = jax.random.randint(k_mode, (num,), 0, len(self.centres))
+        else:
+            modes = jax.random.categorical(k_mode, jnp.log(weights), shape=(num,))
         points = jnp.take(jnp.asarray(self.centres, jnp.float32), modes, axis=0)
         return (points + self.deviation * jax.random.normal(k_noise, points.shape)).reshape(num, 1, 2, 1)
 
 
-MIXTURES = {"ring": Mixture(ring(), 0.05), "grid": Mixture(square_grid(), 0.05)}
+MIXTURES = {"ring": Mixture(ring(), 0.02), "grid": Mixture(square_grid(), 0.05)}
 """Eight Gaussians on a circle of radius 2, and 25 on a square grid of spacing 2: Srivastava et al. 2017, sec. 4.1."""
 
 
@@ -106,7 +112,7 @@ def train(
 @register(
     "gaussian_mixtures",
     paper="Srivastava et al. 2017, arXiv:1705.07761, section 4.1; Valle, Hands-On GANs with Keras, chapter 5",
-    systems=("S30", "S38", "S41", "LA18"),
+    systems=("S24", "S30", "S35", "S38", "S41", "LA18"),
 )
 @dataclass(frozen=True, kw_only=True)
 class GaussianMixtures(Study):
@@ -155,6 +161,9 @@ class GaussianMixtures(Study):
     """Numbers that tell the discriminator how alike the points of a batch are; 0 for none."""
     discriminator_repeats: int = 1
     """Updates of the discriminator in a step."""
+    reweighted: bool = False
+    """Draw the data's modes the more often the rarer they are among the samples, by what is seen ten times along the
+    way: 1 / (share + 0.01)."""
     steps: int = 3000
     """Of the generator."""
     learning_rate: float = 1e-3
@@ -198,12 +207,16 @@ class GaussianMixtures(Study):
         keys = jax.random.split(stream_key(self.seed, "gaussian mixtures"), self.seeds)
 
         def one(key: Array) -> tuple[Array, Array]:
-            def part(state: TrainState, number: Array) -> tuple[TrainState, Array]:
+            def part(carry: tuple[TrainState, Array], number: Array) -> tuple[tuple[TrainState, Array], Array]:
+                state, weights = carry
                 k_part = jax.random.fold_in(key, number)
-                state, _ = train(model, state, mixture.draw, k_part, self.steps // looks, batch_size=self.batch_size)
-                return state, model.sample(state, jax.random.fold_in(key, looks), 1000).reshape(1000, 2)
+                draw = partial(mixture.draw, weights=weights) if self.reweighted else mixture.draw
+                state, _ = train(model, state, draw, k_part, self.steps // looks, batch_size=self.batch_size)
+                drawn = model.sample(state, jax.random.fold_in(key, looks), 1000).reshape(1000, 2)
+                return (state, 1 / (shares_of_modes(drawn, mixture) + 0.01)), drawn
 
-            state, drawn = jax.lax.scan(part, start(model, key, self.batch_size), jnp.arange(looks))
+            first = start(model, key, self.batch_size), jnp.ones(len(mixture.centres))
+            (state, _), drawn = jax.lax.scan(part, first, jnp.arange(looks))
             return drawn, logits_on(model, state, extent(mixture))
 
         drawn, logits = jax.device_get(jax.jit(jax.vmap(one))(keys))
@@ -223,6 +236,13 @@ class GaussianMixtures(Study):
         )
         figure = _mixtures_figure(mixture, drawn[0], logits[0], found, self.steps // looks)
         return Findings(numbers=numbers, figures={"mixture": figure}, text=text)
+
+
+def shares_of_modes(points: Float[Array, "num 2"], mixture: Mixture) -> Float[Array, " modes"]:
+    """Of points, by the nearest mode."""
+    centres = jnp.asarray(mixture.centres, jnp.float32)
+    distances = jnp.square(points[:, None] - centres[None]).sum(axis=2)
+    return jax.nn.one_hot(distances.argmin(axis=1), len(centres)).mean(axis=0)
 
 
 def extent(mixture: Mixture) -> float:

@@ -23,13 +23,15 @@ VERB_SYSTEMS = {
     "attributes": ("F19",),
     "arithmetic": ("S19",),
     "morph": ("F20", "LA17"),
-    "evaluate": ("F28", "S22", "S26", "S27", "S28", "L8.8"),
+    "evaluate": ("S22", "S26", "S27", "S28", "L8.8"),
     "neighbours": ("S23", "F23"),
     "modes": ("S24",),
     "birthday": ("S29",),
     "human_study": ("S25",),
     "filters": ("S25",),
     "probe": ("S19",),
+    "steepness": ("F26", "L7.6"),
+    "side_by_side": ("F28",),
 }
 """The systems of the texts that are something to do with a run."""
 

@@ -207,7 +207,7 @@ def find(name: str) -> type[Experiment] | type[Study]:
 VERBS = (
     *("list", "sample", "reconstruct", "interpolate", "evaluate", "report", "export"),
     *("codes", "scatter", "latent_grid", "prior_check", "sweep", "morph", "attributes", "arithmetic"),
-    *("neighbours", "modes", "birthday", "human_study", "filters", "probe"),
+    *("neighbours", "modes", "birthday", "human_study", "filters", "probe", "steepness", "side_by_side"),
 )
 """What the launcher does beside training; here so that a misspelt one is recognised."""
 

@@ -36,7 +36,7 @@ The same command again continues a run. What to do with one:
 and with the latent space of one:
   codes, scatter, latent_grid, prior_check, sweep, morph, attributes, arithmetic
 and to judge its samples:
-  neighbours, modes, birthday, human_study, filters, probe
+  neighbours, modes, birthday, human_study, filters, probe, steepness, side_by_side
 """
 
 

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
+from experiments.gan_grid import Output
 from experiments.launch import run_experiment
 from experiments.registry import Findings, Study, find, register
 from experiments.verbs import open_run
@@ -58,7 +59,7 @@ Images = Float[np.ndarray, "n height width"]
 @register(
     "tequila",
     paper="Valle, Cai, Doshi 2018, arXiv:1807.04919; Goodfellow, Shlens, Szegedy 2015, arXiv:1412.6572",
-    systems=("11.1", "11.2", "11.3", "11.4", "11.5", "11.7"),
+    systems=("11.1", "11.2", "11.3", "11.4", "11.5", "11.6", "11.7"),
 )
 @dataclass(frozen=True, kw_only=True)
 class Tequila(Study):
@@ -93,9 +94,13 @@ class Tequila(Study):
     """Of the GANs that are trained."""
     width: int = 16
     """Of their networks; the paper's have 64."""
+    output: Output = "tanh"
+    """What their generators end in; see `gan --help`."""
+    binarised: bool = False
+    """All digits in black and white, cut at the middle, and GANs of such."""
     folder: Path | None = None
-    """Where their runs are kept and, if they are there already, continued: tequila_DATA_lsgan and tequila_DATA_wgan_gp
-    (default: nowhere)."""
+    """Where their runs are kept and, if they are there already, continued: tequila_DATA_lsgan and so on (default:
+    nowhere)."""
     epsilon: float = 0.1
     """How far the fast gradient sign method moves every pixel, which are in [0, 1]."""
     seed: int = 0
@@ -189,12 +194,16 @@ class Tequila(Study):
     def _images(self, split: Split) -> tuple[Images, np.ndarray]:
         source = load(DataSettings(name=self.data, size=28), split)
         arrays = source.take(np.arange(min(self.num, len(source))))
-        return arrays["image"][..., 0].astype(np.float32) / 255, arrays["label"]
+        images = arrays["image"][..., 0].astype(np.float32) / 255
+        return (images > 0.5).astype(np.float32) if self.binarised else images, arrays["label"]
 
     def _train(self, name: str, folder: Path) -> Path:
         """One of `GANS`, or what is left to do of it."""
-        run = folder / f"tequila_{self.data}_{name}"
+        kind = [self.data, name, *([self.output] if self.output != "tanh" else []), *["binarised"] * self.binarised]
+        run = folder / "_".join(["tequila", *kind])
         words = ["gan", "--architecture", "valle_digits", *GANS[name], "--data.name", self.data, "--data.size", "28"]
+        words += ["--latent-size", "100", "--ema-decay", "None", "--output", self.output]
+        words += ["--grey-levels", "two" if self.binarised else "given"]
         words += ["--width", str(self.width), "--steps", str(self.steps), "--seed", str(self.seed)]
         if code := run_experiment(find("gan"), [*words, "--workdir", str(run)]):
             sys.exit(code)

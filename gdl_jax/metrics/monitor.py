@@ -87,10 +87,29 @@ def spikes(series: Series, *, deviations: float = 5.0, window: float = WINDOW) -
     return series.steps[beyond]
 
 
+def oscillates(series: Series, *, above: float = 1.0, window: int = 100) -> int | None:
+    """The first step at the end of a window in which a loss had a standard deviation above so much.
+
+    None for a loss that is ever below 0: the scores of a critic have no scale of their own.
+
+    Args:
+        series: of finite values, at least ten in a window.
+        above: one nat, for the cross-entropy; a healthy discriminator's is within 2 ln 2.
+        window: steps.
+    """
+    if (series.values < 0).any():
+        return None
+    for i, last in enumerate(series.steps):
+        first = int(np.searchsorted(series.steps, last - window, side="right"))
+        if last - series.steps[0] >= window and i - first >= 9 and series.values[first : i + 1].std() > above:
+            return int(last)
+    return None
+
+
 def watch(metrics: Mapping[str, Series]) -> list[Alarm]:
     """All alarms of a GAN's run, by step; none of anything else's.
 
-    A discriminator's loss ("discriminator/loss") that stays near 0 or jumps, and norms of gradients
+    A discriminator's loss ("discriminator/loss") that stays near 0 or jumps, losses that swing, and norms of gradients
     ("*/gradient_norm") above 100 (a rule of thumb of "How to train a GAN", Chintala et al. 2016).
     """
     return sorted(_watch(metrics), key=lambda alarm: alarm.step)
@@ -106,6 +125,8 @@ def _watch(metrics: Mapping[str, Series]) -> Iterator[Alarm]:
             continue
         if name == "discriminator/loss" and (step := vanished(series)) is not None:
             yield Alarm(step, name, "below 0.001 for 200 steps: nothing is left for the generator to learn from")
+        if name.endswith("/loss") and (step := oscillates(series)) is not None:
+            yield Alarm(step, name, "a deviation above 1 in 100 steps: it swings and does not settle")
         if name.endswith("/gradient_norm") and (step := exceeded(series)) is not None:
             yield Alarm(step, name, "above 100: updates are large")
         if name == "discriminator/loss" and len(jumps := spikes(series)):

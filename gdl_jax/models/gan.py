@@ -31,6 +31,8 @@ from gdl_jax.steps.state import TrainState, init_network
 View = Callable[[Array, Array, Array], Array]
 """(images, key, step) -> what the discriminator gets to see of them."""
 
+GreyLevels = Literal["given", "spread", "two"]
+
 Losses = tuple[Float[Array, ""], Outcome]
 
 
@@ -330,8 +332,9 @@ class GAN(AdversarialModel):
             sqrt(latent_size).
         num_classes: 0 for a GAN without labels.
         drawn_classes: of which samples are drawn; () for all.
-        dequantised: the discriminator gets real images whose grey levels are spread evenly up to the next one, as in
-            Gulrajani's code; generated ones are not rounded either.
+        grey_levels: of the real images that the discriminator gets: "given", 256; "spread" evenly up to the next one,
+            as in Gulrajani's code, as those of generated images are; or "two", the ends of the range, which it is cut
+            to at its middle.
         recalibration_batches: batches from which the averaged generator's statistics are taken anew for sampling; 0
             takes the running ones, which are of the parameters that are not averaged.
     """
@@ -340,7 +343,7 @@ class GAN(AdversarialModel):
     latent_distribution: Literal["normal", "uniform", "sphere"] = "normal"
     num_classes: int = 0
     drawn_classes: tuple[int, ...] = ()
-    dequantised: bool = False
+    grey_levels: GreyLevels = "given"
     recalibration_batches: int = 0
 
     def sample_latents(self, key: Key[Array, ""], num: int) -> Float[Array, "num latent"]:
@@ -378,10 +381,11 @@ class GAN(AdversarialModel):
     def _examples(self, batch: Batch, key: Array) -> Examples:
         latents = split_batch(self.sample_latents(key, len(batch["image"])))
         labels = batch["label"] if self.num_classes else None
-        images = batch["image"]
-        if self.dequantised:
-            low, high = self.image_range
+        images, (low, high) = batch["image"], self.image_range
+        if self.grey_levels == "spread":
             images = low + (high - low) * dequantise((images - low) / (high - low), jax.random.fold_in(key, 1))
+        elif self.grey_levels == "two":
+            images = jnp.where(images > (low + high) / 2, high, low)
         return Examples(with_labels(latents, labels), images, labels)
 
     def _labels_in_turn(self, num: int) -> Int[Array, " {num}"] | None:

@@ -11,7 +11,9 @@ import pytest
 from PIL import Image
 
 from experiments.filter_verbs import drawn, image_kernel
+from experiments.side_by_side import smaller
 from gdl_jax.data.source import load
+from gdl_jax.metrics.pixel_statistics import sharpness
 
 
 def numbers(answer, folder, name):
@@ -71,6 +73,27 @@ def test_human_study(copied, launch):
     study = json.loads(re.search(r'id="study">(.*?)</script>', (copied / "human_study.html").read_text())[1])
     assert (study["name"], study["task"], study["milliseconds"]) == ("dcgan_000020", "rating", 0)
     assert [item["real"] for item in study["items"]].count(True) == 4
+
+
+def test_steepness_and_side_by_side(dcgan, launch, tmp_path):
+    answer = launch("steepness", dcgan.workdir, "--num", 8, "--out", tmp_path)
+    found = numbers(answer, tmp_path, "steepness")
+    places = [found[name] for name in ("real", "fake", "between", "ratios")]
+    assert all(0 < place["mean"] <= place["largest"] for place in places)
+    assert found["largest"] == pytest.approx(max(place["largest"] for place in places))
+
+    words = ("--others", dcgan.workdir, "--num", 9, "--shown", 3, "--out", tmp_path)
+    found = numbers(launch("side_by_side", dcgan.workdir, *words), tmp_path, "side_by_side")
+    real = load(dcgan.open().experiment.data, "test").take(np.arange(9))["image"]
+    assert found["side"] == 16
+    assert found["sharpness"]["test images"] == pytest.approx(sharpness(real).mean())
+
+
+def test_larger_images_are_made_smaller_without_a_shift():
+    ramp = np.broadcast_to(np.arange(16, dtype=np.uint8)[:, None, None] * 16, (2, 16, 16, 1))
+    found = smaller(ramp, 4)
+    assert found.shape == (2, 4, 4, 1)
+    np.testing.assert_allclose(found[0, :, 1, 0], [24, 88, 152, 216], atol=4)
 
 
 def test_filters(dcgan, launch, tmp_path):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from gdl_jax.metrics.monitor import Series, exceeded, running, spikes, vanished, watch
+from gdl_jax.metrics.monitor import Series, exceeded, oscillates, running, spikes, vanished, watch
 
 
 def series(values, every=1, first=1):
@@ -47,6 +47,19 @@ def test_spikes_are_judged_by_what_came_before():
     values[[50, 250, 300]] = 3, 2, 0
     assert spikes(series(values)).tolist() == [251, 301]
     assert spikes(series(values, every=25)).tolist() == [1251, 6251, 7501]
+
+
+def test_a_loss_that_swings_more_and_more():
+    """The deviation of a sine is its amplitude over the root of 2."""
+    steps = np.arange(1000)
+    swings = 4 + steps / 250 * np.sin(2 * np.pi * steps / 50)
+    found = oscillates(series(swings))
+    # Where the mean amplitude of the last 100 steps is the root of 2.
+    assert found == pytest.approx(250 * np.sqrt(2) + 50, abs=15)
+    assert oscillates(series(swings[:300])) is None
+    assert oscillates(series(swings - 4)) is None
+    assert oscillates(series(swings[::50], every=50)) is None
+    assert [alarm.step for alarm in watch({"generator/loss": series(swings)})] == [found]
 
 
 def test_alarms_of_a_gan_in_order():

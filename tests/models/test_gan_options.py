@@ -215,12 +215,14 @@ def test_the_generator_may_make_more_images_than_a_batch_has():
     assert seen == [(BATCH, BATCH), (2 * BATCH, 2 * BATCH)]
 
 
-def test_dequantised_grey_levels_reach_up_to_the_next():
-    """2 (k / 256 - 1/2) + U(0, 1/128), as Gulrajani's code has it; the latent vectors stay what they were."""
+def test_grey_levels_of_real_images():
+    """Spread: 2 (k / 256 - 1/2) + U(0, 1/128), as Gulrajani's code has it; the latent vectors stay what they were."""
     levels = np.arange(256)
     batch = {"image": jnp.asarray(levels.reshape(4, 8, 8, 1) * 2 / 255 - 1, jnp.float32)}
-    plain, spread = (replace(TINY, dequantised=on)._examples(batch, KEY) for on in (False, True))
+    plain, spread, two = (replace(TINY, grey_levels=kind)._examples(batch, KEY) for kind in ("given", "spread", "two"))
     np.testing.assert_array_equal(plain.inputs[0], spread.inputs[0])
+    np.testing.assert_array_equal(plain.real, batch["image"])
+    np.testing.assert_array_equal(two.real.ravel(), np.where(levels < 128, -1, 1))
     above = np.asarray(spread.real, np.float64).ravel() - 2 * (levels / 256 - 0.5)
     assert -1e-6 < above.min() < 0.001 < 0.006 < above.max() < 1 / 128 + 1e-6
 

@@ -1,0 +1,83 @@
+"""The verb `side_by_side`: samples of several models of the same kind of images, a row each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from experiments.verbs import Opened, Seeded, Shelf, check_num, check_shelf, open_run
+from gdl_jax.data.images import fit, pixels, with_channels
+from gdl_jax.data.source import load
+from gdl_jax.errors import UsageError
+from gdl_jax.metrics.pixel_statistics import sharpness
+from gdl_jax.models.model import Samples
+from gdl_jax.pictures.latent_plane import named_rows, titled
+from gdl_jax.steps.random import stream_key
+from gdl_jax.training.program import make_sampler
+from gdl_jax.training.sharding import make_mesh
+
+Images = UInt8[np.ndarray, "num height width channels"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SideBySide(Seeded):
+    """Draw samples of several runs under test images, all as small as the smallest, and say how sharp each set is.
+
+    Foster's comparison of a VAE's faces and a GAN's: the former are soft, and sharpness, the variance of the Laplacian
+    (see `evaluate --metrics sharpness`), tells so. Images are halved and so on antialiased.
+    """
+
+    others: tuple[Path, ...] = ()
+    """Folders of further runs."""
+    num: int = 500
+    """Images of which the sharpness is taken, of each."""
+    shown: int = 10
+    """Images in a row."""
+    out: Path | None = None
+    """Folder of the picture and the JSON file (default: WORKDIR/samples)."""
+
+
+def show_side_by_side(options: SideBySide) -> None:
+    """`side_by_side WORKDIR --others WORKDIR ...`."""
+    check_num(options.num)
+    check_num(options.shown, "shown")
+    runs = {path: open_run(path, options.checkpoint) for path in (options.workdir, *options.others)}
+    shelf = Shelf(runs[options.workdir], check_shelf(options.out, options.workdir))
+    sets = {"test images": _test_images(runs[options.workdir], max(options.num, options.shown))}
+    for path, run in runs.items():
+        if not isinstance(run.model, Samples):
+            raise UsageError(f"{run.saved['name']} in {path} draws no images.")
+        draw = make_sampler(run.model, make_mesh(jax.devices()[:1]))
+        images = draw(run.state, stream_key(options.seed, "sample verb"), max(options.num, options.shown))
+        sets[f"{path.name} ({run.saved['name']}, step {run.step:,})"] = images
+    side = min(min(images.shape[1:3]) for images in sets.values())
+    channels = max(images.shape[3] for images in sets.values())
+    sets = {name: smaller(with_channels(images, channels), side) for name, images in sets.items()}
+    numbers = {name: float(sharpness(images[: options.num]).mean()) for name, images in sets.items()}
+    for name, value in numbers.items():
+        print(f"{name}: sharpness {value:.4g}")
+    rows = np.stack([images[np.arange(options.shown) % len(images)] for images in sets.values()])
+    shelf.save("side_by_side", titled(named_rows(rows, tuple(sets)), f"Samples at {side}x{side} pixels"))
+    shelf.write("side_by_side", {"side": side, "sharpness": numbers})
+
+
+def _test_images(run: Opened, num: int) -> Images:
+    source = load(run.experiment.data, "test")
+    return source.take(np.arange(min(num, len(source))))["image"]
+
+
+def smaller(images: Images, side: int) -> UInt8[np.ndarray, "num {side} {side} channels"]:
+    """Cut to squares and resized, bicubic and antialiased."""
+    if images.shape[1:3] == (side, side):
+        return images
+    shape = images.shape[3]
+    pictures = (Image.fromarray(image if shape == 3 else image[..., 0]) for image in images)
+    return np.stack([pixels(fit(picture, crop=None, size=side), shape) for picture in pictures])
+
+
+SIDE_BY_SIDE_VERBS = {"side_by_side": (SideBySide, show_side_by_side)}
