@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
 from experiments.verbs import OnCheckpoint, Opened, check_num, open_export, open_run
-from gdl_jax.data.source import load
+from gdl_jax.data.source import Split, load
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.errors import UsageError
+from gdl_jax.files import json_text
 from gdl_jax.metrics.classifiers import default_features
 from gdl_jax.metrics.compare import lines
 from gdl_jax.metrics.feature_files import BUILT_IN
 from gdl_jax.metrics.feature_files import open_features as open_known_features
-from gdl_jax.metrics.features import PIXELS, Features, network_features
+from gdl_jax.metrics.features import PIXELS, Features, Resize, network_features
 from gdl_jax.metrics.path_length import PathSettings
-from gdl_jax.metrics.suite import MEASURES
+from gdl_jax.metrics.suite import suiting
 from gdl_jax.models.classifier import Classifier
 from gdl_jax.models.model import Samples
 from gdl_jax.networks.weights import READERS
 from gdl_jax.steps.state import TrainState
 from gdl_jax.training.export import digest, is_export, variables
 from gdl_jax.training.observer import Observer
-from gdl_jax.training.sample_metrics import SampleMetrics
+from gdl_jax.training.sample_metrics import SampleMetrics, Whose, classes_of
 from gdl_jax.training.sharding import make_mesh, put, replicated
 
 
@@ -39,24 +39,32 @@ class Evaluate(OnCheckpoint):
     json: bool = False
     """Print one JSON object and nothing else."""
     features: str | None = None
-    """In which features images are compared: pixels; the name of a data set whose classifier comes with this library
-    (digits, mnist, fashion_mnist, cifar10); the run of a classifier, or what export made of one; or a file with the
-    weights of Inception v3, VGG-16 or VGG-19 (.pth, .h5, .safetensors, .npz). Default of --metrics: the classifier of
-    the run's own data set where there is one, else pixels; without --metrics, as while training, pixels alone."""
+    """In which features images are compared: pixels (means of 8x8 cells); raw_pixels; random (an untrained network);
+    the name of a data set whose classifier comes with this library (digits, mnist, fashion_mnist, cifar10); the run of
+    a classifier, or what export made of one; or a file with the weights of Inception v3, VGG-16 or VGG-19 (.pth, .h5,
+    .safetensors, .npz). Default of --metrics: the classifier of the run's own data set where there is one, else pixels;
+    without --metrics, as while training, pixels alone."""
+    resize: Resize = "bicubic"
+    """Filter for images of another size than the network's, antialiased but for nearest."""
     metrics: str = ""
     """Take these instead: some of fid, fid_infinity, kid, is, prdc, prd, modes, memorisation, birthday, parzen,
     ms_ssim, sharpness, ppl, triangles, with commas between; "all" for all that suit every model and the features."""
     num: int | None = None
-    """Samples for the metrics (default: as many as test images, 10,000 at the most)."""
-    images: Literal["samples", "train"] = "samples"
-    """Whose metrics: of samples, or of as many training images, which is the best that samples could do."""
+    """Samples for the metrics (default: as many as images of the data, 10,000 at the most)."""
+    split: Split = "test"
+    """Images of the data for the metrics: of the test set, or those that the model was trained on, as many published
+    distances have them (CIFAR-10: all 50,000)."""
+    num_real: int | None = None
+    """How many of them, at random (default: all, 10,000 at the most)."""
+    images: Whose = "samples"
+    """Whose metrics: of samples, or of as many images of the other split, which is the best that samples could do."""
     seed: int = 0
     """Of the samples for the metrics."""
     path: PathSettings = PathSettings()
     """Of perceptual path length (ppl)."""
 
 
-def open_features(name: str | Path, mesh: Mesh | None = None) -> Features:
+def open_features(name: str | Path, mesh: Mesh | None = None, resize: Resize = "bicubic") -> Features:
     """Those of `gdl_jax.metrics.feature_files`, of the export of a classifier, or of its run's newest checkpoint.
 
     Raises:
@@ -64,11 +72,12 @@ def open_features(name: str | Path, mesh: Mesh | None = None) -> Features:
     """
     path = Path(name)
     if not path.is_dir() and (str(name) in BUILT_IN or (path.suffix in READERS and not is_export(path))):
-        return open_known_features(str(name), mesh)
+        return open_known_features(str(name), mesh, resize)
     run = open_run(path, "latest") if path.is_dir() else open_export(path)
     model = run.model
     if not isinstance(model, Classifier):
         raise UsageError(f"{path} is of {run.saved['name']!r}; --features takes the run or the export of a classifier.")
+    data = DataSpec.from_json(run.saved["data"])
     sha256 = digest(variables(run.state))
     name = f"{run.saved['name']}_{sha256[:8]}"
     return network_features(
@@ -77,10 +86,11 @@ def open_features(name: str | Path, mesh: Mesh | None = None) -> Features:
         f"{run.experiment.data.name}; the number is the beginning of the SHA-256 of its variables)",
         lambda state, images: (model.features(state, images), model.classify(state, images)),
         run.state,
-        shape=DataSpec.from_json(run.saved["data"]).image_shape,
+        shape=data.image_shape,
         image_range=model.image_range,
         sha256=sha256,
-        tells_classes=True,
+        num_classes=len(data.classes),
+        resize=resize,
         mesh=mesh,
     )
 
@@ -95,13 +105,13 @@ def evaluate(options: Evaluate) -> None:
         for given, said in ((options.features, "--features"), (options.metrics, "--metrics")):
             if given:
                 raise UsageError(f"{run.saved['name']} draws no images that could be measured; leave {said} out.")
-    chosen = None if options.features is None else open_features(options.features, mesh)
+    chosen = None if options.features is None else open_features(options.features, mesh, options.resize)
     state = put(jax.tree.map(np.asarray, run.state), replicated(mesh))
     title = f"{run.saved['name']}, step {run.step}, {len(test)} test examples of {data.name}"
     if options.metrics:
-        found = _metrics(options, run, state, chosen or default_features(data.name, mesh), mesh)
+        found = _metrics(options, run, state, chosen or default_features(data.name, mesh, options.resize), mesh)
         if options.json:
-            print(json.dumps(found))
+            print(json_text(found))
         else:
             print("\n".join([title, *lines(found)]))
         return
@@ -112,7 +122,7 @@ def evaluate(options: Evaluate) -> None:
     found |= {"data": data.name, "num_test": len(test), "seed": run.experiment.seed}
     found |= {"metrics": values, "protocol": observer.protocol()}
     if options.json:
-        print(json.dumps(found))
+        print(json_text(found))
         return
     print(title)
     for name, value in sorted(values.items()):
@@ -124,29 +134,26 @@ def _metrics(
 ) -> dict[str, dict[str, Any]]:
     if options.num is not None:
         check_num(options.num, "num", 2)
+    if options.num_real is not None:
+        check_num(options.num_real, "num-real", 2)
     data = run.experiment.data
+    train, test = load(data, "train"), load(data, "test")
+    classes = classes_of({"train": train, "test": test}[options.split])
     metrics = SampleMetrics(
         model=run.model,
-        train=load(data, "train"),
-        test=load(data, "test"),
+        train=train,
+        test=test,
         mesh=mesh,
         features=features,
-        names=_allowed(features) if options.metrics == "all" else options.metrics.split(","),
+        names=suiting(features, classes) if options.metrics == "all" else options.metrics.split(","),
         num=options.num,
+        split=options.split,
+        num_real=options.num_real,
         seed=options.seed,
         path=options.path,
     )
     said = {"run": run.saved["name"], "workdir": str(options.workdir), "step": run.step, "data": data.name}
     return metrics.results(state, images=options.images, protocol=said)
-
-
-def _allowed(features: Features) -> tuple[str, ...]:
-    """All measures that suit every model, but those of classes where none are told."""
-    return tuple(
-        name
-        for name, measure in MEASURES.items()
-        if measure.of_all and (features.tells_classes or not measure.needs_classes)
-    )
 
 
 EVALUATION_VERBS = {"evaluate": (Evaluate, evaluate)}

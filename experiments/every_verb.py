@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from experiments import workdir
 from experiments.attribute_verbs import ATTRIBUTE_VERBS
+from experiments.birthday import BIRTHDAY_VERBS
 from experiments.command_line import parse
 from experiments.critic_verbs import CRITIC_VERBS
 from experiments.evaluation import EVALUATION_VERBS
@@ -19,9 +20,9 @@ from experiments.verbs import VERBS
 from gdl_jax.training.settings import check_seed
 
 ON_CODES = LATENT_VERBS | WALK_VERBS | ATTRIBUTE_VERBS
-EVERY_VERB = (
-    VERBS | EVALUATION_VERBS | ON_CODES | SAMPLE_VERBS | FILTER_VERBS | PROBE_VERBS | CRITIC_VERBS | SIDE_BY_SIDE_VERBS
-)
+ON_SAMPLES = SAMPLE_VERBS | BIRTHDAY_VERBS | SIDE_BY_SIDE_VERBS
+ON_NETWORKS = FILTER_VERBS | PROBE_VERBS | CRITIC_VERBS
+EVERY_VERB = VERBS | EVALUATION_VERBS | ON_CODES | ON_SAMPLES | ON_NETWORKS
 
 
 def run_verb(name: str, arguments: Sequence[str]) -> None:

@@ -41,9 +41,15 @@ PROTOCOL = (
     ("samples", "samples"),
     ("features", "features"),
     ("features_sha256", "SHA-256 of their weights"),
-    ("parameters", "parameters"),
+    ("resize", "resized"),
 )
 """What results have to have in common to stand in one table, and its name there."""
+
+COPY = "nearest_training_image"
+"""Which training images cannot have."""
+
+OF_SAMPLES = (("parameters", "parameters"), ("batch_norm", "batch norm"), ("classes_of_samples", "classes"))
+"""How a run's samples were drawn, and its name in the text below the table."""
 
 Record = Mapping[str, Any]
 
@@ -158,8 +164,10 @@ def render(records: Sequence[Record]) -> str:
         "# Results",
         "Made by `python -m experiments.results table` from the records in `results/`; each row is what `evaluate` "
         "said of runs with different seeds: their mean, and after ± their standard deviation. The first row of a table "
-        "compares training images with test images, real with real: the floor of a distance, and what samples can be "
-        "expected to reach. Numbers of two tables cannot be compared.",
+        "compares training images with test images, real with real: what samples of a perfect model would reach, for "
+        "two finite sets never have a distance of 0. Its distance to the nearest training image is left empty, since a "
+        "training image is its own copy. What samples can be held against there is the distance of the test images, "
+        "which no model has seen: samples far below it are copies. Numbers of two tables cannot be compared.",
         *(part for protocol, group in groups.items() for part in _section(protocol, group)),
     ]
     return "\n\n".join(parts) + "\n"
@@ -174,8 +182,8 @@ def _section(protocol: tuple[str, ...], records: Sequence[Record]) -> list[str]:
     facts = dict(zip((key for key, _ in PROTOCOL), protocol, strict=True))
     names = list(dict.fromkeys(name for record in records for name in record["runs"][0]["results"]))
     rows = [["", "runs", "steps", *names]]
-    floors = [record["floor"]["results"] for record in records]
-    rows.append(["training images", "", "", *(_value([floor[n] for floor in floors[:1] if n in floor]) for n in names)])
+    floor = records[0]["floor"]["results"]
+    rows.append(["training images", "", "", *(_value([floor[n]] if n in floor and n != COPY else []) for n in names)])
     for record in records:
         runs = [run["results"] for run in record["runs"]]
         steps = sorted({next(iter(run.values()))["protocol"]["step"] for run in runs})
@@ -196,7 +204,8 @@ def _section(protocol: tuple[str, ...], records: Sequence[Record]) -> list[str]:
 
 
 def _value(results: Sequence[Mapping[str, Any]]) -> str:
-    values = np.array([result["value"] for result in results])
+    # A value that is not finite is null in JSON.
+    values = np.array([result["value"] for result in results if result["value"] is not None])
     if not len(values):
         return ""
     mean = f"{values.mean():.4g}"
@@ -214,6 +223,8 @@ def _how(record: Record) -> str:
     lasted = [run["trained"][-1]["seconds"] for run in record["runs"]]
     times = [f"{name} {_seconds([one[name] for one in lasted])}" for name in lasted[0]]
     measured = _seconds([run["evaluate_seconds"] for run in record["runs"]])
+    protocol = next(iter(record["runs"][0]["results"].values()))["protocol"]
+    drawn = "; ".join(f"{name} {protocol[key]}" for key, name in OF_SAMPLES if key in protocol)
     commands = [words for run in record["runs"] for words in (run["train"], run["evaluate"])]
     return "\n".join(
         [
@@ -221,7 +232,7 @@ def _how(record: Record) -> str:
             "",
             f"Trained at revision {', '.join(revisions)}, measured at {_revision(record['git'])}; {hardware}; jax "
             f"{', '.join(jax)}; {record['measured'][:10]}. Seconds of a run: {', '.join(times)}; of an "
-            f"evaluation: {measured}; load of the machine then: {record['load_average']:.1f}.",
+            f"evaluation: {measured}; load of the machine then: {record['load_average']:.1f}. Samples: {drawn}.",
             "",
             "```bash",
             *commands,

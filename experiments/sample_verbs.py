@@ -17,20 +17,21 @@ from experiments.verbs import OnCheckpoint, Shelf, check_num, check_out, check_s
 from gdl_jax.data.source import Source, load
 from gdl_jax.errors import UsageError
 from gdl_jax.files import write_text
-from gdl_jax.metrics.birthday import WARNING, Support, support_size, threshold_of
 from gdl_jax.metrics.classifiers import default_features
 from gdl_jax.metrics.features import Features
 from gdl_jax.metrics.modes import class_coverage
 from gdl_jax.metrics.neighbours import Neighbours, nearest
+from gdl_jax.metrics.order import some_of
 from gdl_jax.metrics.readout import area_under_curve
+from gdl_jax.metrics.spill import blocks, spilled
 from gdl_jax.models.model import Samples
-from gdl_jax.pictures.charts import INK, SOFT, chart, legend_outside, save_chart, style
+from gdl_jax.pictures.charts import SOFT, chart, legend_outside, save_chart, style
 from gdl_jax.pictures.curves import PALETTE
 from gdl_jax.pictures.human_study import human_study
 from gdl_jax.pictures.latent_plane import captioned, titled
 from gdl_jax.steps.random import stream_key
 from gdl_jax.training.program import Sampler, make_sampler
-from gdl_jax.training.sample_metrics import MAX_IMAGES
+from gdl_jax.training.sample_metrics import MAX_IMAGES, drawing, said_of_samples, taken
 from gdl_jax.training.sharding import make_mesh
 
 Images = UInt8[np.ndarray, "num height width channels"]
@@ -62,6 +63,8 @@ class ShowNeighbours(OnSamples):
     """How many of them are in a picture."""
     k: int = 4
     """Training images beside each."""
+    pixels: Literal["l1", "l2"] = "l1"
+    """How pixels are compared: by the mean absolute difference, or by the root of the mean squared one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,18 +73,6 @@ class ShowModes(OnSamples):
 
     num: int = MAX_IMAGES
     """Samples."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ShowBirthday(OnSamples):
-    """Estimate how many different samples there are from how often two of a batch are alike: the birthday paradox."""
-
-    sizes: tuple[int, ...] = (100, 200, 400, 600, 800, 1200, 1600)
-    """Samples in a batch, ascending."""
-    batches: int = 20
-    """Of each size."""
-    shown: int = 20
-    """Pairs in the picture."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,8 +115,13 @@ class Judged(Shelf):
 
     @cached_property
     def known(self) -> Images:
-        """All training images."""
-        return self.train.take(np.arange(len(self.train)))["image"]
+        """All training images, in a file; see `spilled`."""
+        return taken(self.train, np.arange(len(self.train)))
+
+    @cached_property
+    def known_pixels(self) -> Float[np.ndarray, "num units"]:
+        """Theirs, in [0, 1], in a file too."""
+        return _pixels(self.known)
 
     @cached_property
     def known_features(self) -> Float[np.ndarray, "num units"]:
@@ -133,8 +129,12 @@ class Judged(Shelf):
         return self.features.of(self.known)
 
     @cached_property
+    def _drawn(self) -> Samples:
+        return drawing(self.run.model, self.train)
+
+    @cached_property
     def _sampler(self) -> Sampler:
-        return make_sampler(self.run.model, make_mesh(jax.devices()[:1]))
+        return make_sampler(self._drawn, make_mesh(jax.devices()[:1]))
 
     def draw(self, num: int, number: int = 0) -> Images:
         """Samples; another number, others."""
@@ -151,6 +151,7 @@ class Judged(Shelf):
             "features_description": self.features.description,
             "features_sha256": self.features.sha256,
             "seed": self.seed,
+            **said_of_samples(self._drawn, self.run.state),
         }
 
 
@@ -195,14 +196,14 @@ def show_neighbours(options: ShowNeighbours) -> None:
     if options.k > len(judged.train):
         raise UsageError(f"--k is {options.k}, but there are only {len(judged.train)} training images.")
     num = min(options.num, len(judged.test))
-    of_samples = _search(judged, judged.draw(num), options.k)
-    of_test = _search(judged, judged.test.take(np.arange(num))["image"], options.k)
+    of_samples = _search(judged, judged.draw(num), options)
+    of_test = _search(judged, judged.test.take(some_of(len(judged.test), num))["image"], options)
 
     first = np.arange(min(options.shown, num))
     closest = of_samples.by_pixels.distances[:, 0].argsort(kind="stable")[: len(first)]
     words = f"{judged.run.saved['name']}, step {judged.run.step:,}"
     after = (
-        f"beside each the {options.k} training images nearest by the mean absolute difference of pixels, then the "
+        f"beside each the {options.k} training images nearest by {DIFFERENCES[options.pixels]} of pixels, then the "
         f"{options.k} nearest by {judged.features.name}, with their distances"
     )
     sheets = {
@@ -218,17 +219,29 @@ def show_neighbours(options: ShowNeighbours) -> None:
         for by in ("pixels", "features")
     }
     shown = {name: found.numbers(chosen) for name, (found, chosen, _) in sheets.items()}
-    judged.write("neighbours", {**judged.said, "num": num, **numbers, "shown": shown})
+    judged.write(
+        "neighbours",
+        {**judged.said, "num": num, "pixel_distance": DIFFERENCES[options.pixels], **numbers, "shown": shown},
+    )
     for by, values in numbers.items():
         for name, value in values.items():
             print(f"  {by + ': ' + name.replace('_', ' '):<64} {value:.4g}")
 
 
-def _search(judged: Judged, images: Images, k: int) -> Found:
-    flat, known = (x.reshape(len(x), -1).astype(np.float32) / 255 for x in (images, judged.known))
-    found = nearest(flat, known, k, metric="manhattan")
-    by_pixels = Neighbours(found.distances / flat.shape[1], found.indices)
-    return Found(images, by_pixels, nearest(judged.features.of(images), judged.known_features, k))
+DIFFERENCES = {"l1": "the mean absolute difference", "l2": "the root of the mean squared difference"}
+
+
+def _search(judged: Judged, images: Images, options: ShowNeighbours) -> Found:
+    flat = _pixels(images)
+    found = nearest(flat, judged.known_pixels, options.k, metric="manhattan" if options.pixels == "l1" else "euclidean")
+    units = flat.shape[1] if options.pixels == "l1" else np.sqrt(flat.shape[1])
+    by_pixels = Neighbours(found.distances / units, found.indices)
+    return Found(images, by_pixels, nearest(judged.features.of(images), judged.known_features, options.k))
+
+
+def _pixels(images: Images) -> Float[np.ndarray, "num units"]:
+    (found,) = spilled((part.reshape(len(part), -1) / np.float32(255),) for part in blocks(images))
+    return found
 
 
 def _sheet(found: Found, chosen: Int[np.ndarray, " shown"], known: Images) -> UInt8[np.ndarray, "height width 3"]:
@@ -265,10 +278,10 @@ def show_modes(options: ShowModes) -> None:
         raise UsageError("Modes need a classifier; give its run or export with --features.")
     if not classes:
         raise UsageError(f"The data set {judged.run.experiment.data.name!r} has no classes.")
+    if judged.features.num_classes != len(classes):
+        raise UsageError(f"The classifier has {judged.features.num_classes} classes, and the data {len(classes)}.")
     log_probabilities = judged.features.look(judged.draw(options.num)).log_probabilities
-    if log_probabilities.shape[1] != len(classes):
-        raise UsageError(f"The classifier has {log_probabilities.shape[1]} classes, and the data {len(classes)}.")
-    labels = judged.train.take(np.arange(len(judged.train)))["label"]
+    labels = judged.train.labels
     shares = np.bincount(labels, minlength=len(classes)) / len(labels)
     found = class_coverage(log_probabilities, shares)
     missing = [name for name, share, wanted in zip(classes, found.shares, shares, strict=True) if wanted and not share]
@@ -279,7 +292,7 @@ def show_modes(options: ShowModes) -> None:
         words += f"; {found.outside:.0%} of the samples are of other classes than the data"
     title = f"{judged.run.saved['name']}, step {judged.run.step:,}, {options.num:,} samples: {words}"
     with style():
-        _chart(judged, "modes", _bars(classes, found.shares, shares, title))
+        write_chart(judged, "modes", _bars(classes, found.shares, shares, title))
     of_classes = {
         name: {"samples": float(share), "data": float(wanted)}
         for name, share, wanted in zip(classes, found.shares, shares, strict=True)
@@ -299,59 +312,6 @@ def _bars(classes: Sequence[str], samples: np.ndarray, data: np.ndarray, title: 
     axes.set_xticks(places, classes, rotation=0 if max(map(len, classes)) < 4 else 45)
     axes.grid(axis="x", visible=False)
     legend_outside(axes, 2)
-    return figure
-
-
-def show_birthday(options: ShowBirthday) -> None:
-    """`birthday WORKDIR`."""
-    check_num(options.batches, "batches")
-    check_num(options.shown, "shown")
-    if not options.sizes or min(options.sizes) < 2 or list(options.sizes) != sorted(set(options.sizes)):
-        raise UsageError("--sizes have to be 2 or more, and ascending.")
-    judged = open_judged(options)
-    real = judged.features.of(judged.test.take(np.arange(min(len(judged.test), MAX_IMAGES)))["image"])
-    found = support_size(
-        lambda seed, num: judged.features.of(judged.draw(num, 1 + seed)),
-        threshold_of(real),
-        sizes=options.sizes,
-        batches=options.batches,
-    )
-    samples = judged.draw(max(options.sizes))
-    seen = judged.features.of(samples)
-    partners = nearest(seen, seen, 1, same=True)
-    pairs = dict.fromkeys(tuple(sorted((i, partners.indices[i, 0]))) for i in partners.distances[:, 0].argsort())
-    chosen = np.array(list(pairs)[: options.shown])
-    known = nearest(seen[chosen[:, 0]], judged.known_features, 1).indices[:, 0]
-    apart = np.linalg.norm(seen[chosen[:, 0]].astype(np.float64) - seen[chosen[:, 1]], axis=1)
-    cells = np.stack([samples[chosen[:, 0]], samples[chosen[:, 1]], judged.known[known]], 1)
-    words = [word for distance in apart for word in (f"{distance:.3f}", "", "train")]
-    title = (
-        f"{judged.run.saved['name']}, step {judged.run.step:,}: the {len(chosen)} most similar pairs of "
-        f"{len(samples):,} samples with their distance by {judged.features.name}, and the nearest training image; "
-        f"below {found.threshold:.3f} a pair counts as one sample twice"
-    )
-    judged.save("birthday_pairs", titled(captioned(cells.reshape(-1, *cells.shape[2:]), words, columns=9), title))
-    with style():
-        _chart(judged, "birthday", _collisions(found))
-    estimate = None if np.isnan(found.estimate) else found.estimate
-    numbers = {"sizes": found.sizes, "collisions": found.collisions, "threshold": found.threshold, "support": estimate}
-    judged.write("birthday", {**judged.said, "batches": options.batches, **numbers, "warning": WARNING})
-    for size, share in zip(found.sizes, found.collisions, strict=True):
-        print(f"  {f'batches of {size} with a pair that is alike':<48} {share:.0%}")
-    least = f"at least {max(options.sizes) ** 2 / (2 * np.log(2)):,.0f}, for too few batches had such a pair"
-    print(f"  {'different samples, if all are equally likely':<48} {least if estimate is None else f'{estimate:,.0f}'}")
-    print(f"  {WARNING}")
-
-
-def _collisions(found: Support):
-    figure, (axes,) = chart(width=6.4, height=3.4)
-    axes.plot(found.sizes, found.collisions, color=PALETTE[0], marker="o", markersize=4, label="batches with a pair")
-    axes.axhline(0.5, color=INK, linestyle=":", linewidth=1, label="half of them")
-    if not np.isnan(found.half):
-        axes.axvline(found.half, color=PALETTE[1], linestyle="--", label=f"n = {found.half:.0f}")
-    estimate = "" if np.isnan(found.estimate) else f": about {found.estimate:,.0f} different samples"
-    axes.set(xlabel="samples in a batch", ylabel="share", ylim=(-0.02, 1.02), title=f"Birthday paradox{estimate}")
-    legend_outside(axes, 3)
     return figure
 
 
@@ -375,7 +335,8 @@ def make_human_study(options: HumanStudy) -> None:
     print(out)
 
 
-def _chart(judged: Judged, name: str, figure: Any) -> None:
+def write_chart(judged: Judged, name: str, figure: Any) -> None:
+    """Writes a chart, and says where."""
     save_chart(judged.path(name, ".png"), figure)
     print(judged.path(name, ".png"))
 
@@ -383,6 +344,5 @@ def _chart(judged: Judged, name: str, figure: Any) -> None:
 SAMPLE_VERBS = {
     "neighbours": (ShowNeighbours, show_neighbours),
     "modes": (ShowModes, show_modes),
-    "birthday": (ShowBirthday, show_birthday),
     "human_study": (HumanStudy, make_human_study),
 }

@@ -23,7 +23,7 @@ from jaxtyping import Float
 from gdl_jax.errors import UsageError
 from gdl_jax.files import write_atomically
 from gdl_jax.layers.normalisation import BatchNorm
-from gdl_jax.metrics.features import PIXELS, Features, network_features
+from gdl_jax.metrics.features import PIXELS, Features, Resize, network_features
 from gdl_jax.networks.cnn import CNN, Block
 from gdl_jax.networks.weights import Weights, read_weights
 
@@ -35,14 +35,14 @@ KEY = "classifier of gdl_jax"
 """Of the metadata, the only one: a file with several has them in any order, and so no digest that stays the same."""
 
 
-def default_features(data: str, mesh: Mesh | None = None) -> Features:
+def default_features(data: str, mesh: Mesh | None = None, resize: Resize = "bicubic") -> Features:
     """Those of the classifier that comes with this library for the data set of this name, else pixels."""
-    return shipped_features(data, mesh) if data in SHIPPED else PIXELS
+    return shipped_features(data, mesh, resize) if data in SHIPPED else PIXELS
 
 
-def shipped_features(data: str, mesh: Mesh | None = None) -> Features:
+def shipped_features(data: str, mesh: Mesh | None = None, resize: Resize = "bicubic") -> Features:
     """See `default_features`."""
-    return classifier_features(SHIPPED[data], read_weights(SHIPPED[data]), mesh)
+    return classifier_features(SHIPPED[data], read_weights(SHIPPED[data]), mesh, resize)
 
 
 def is_classifier(weights: Weights) -> bool:
@@ -140,7 +140,7 @@ def _network_of(layers: Mapping[str, Any]) -> CNN:
     return CNN(layers["num_classes"], blocks, hidden=tuple(layers["hidden"]), norm=BatchNorm)
 
 
-def classifier_features(path: Path, weights: Weights, mesh: Mesh | None = None) -> Features:
+def classifier_features(path: Path, weights: Weights, mesh: Mesh | None = None, resize: Resize = "bicubic") -> Features:
     """What goes into the last layer of the classifier of a file.
 
     Raises:
@@ -158,6 +158,7 @@ def classifier_features(path: Path, weights: Weights, mesh: Mesh | None = None) 
         shape=shape,
         image_range=image_range,
         sha256=weights.sha256,
+        resize=resize,
         mesh=mesh,
     )
 
@@ -171,6 +172,7 @@ def cnn_features(
     shape: tuple[int, int, int],
     image_range: tuple[float, float],
     sha256: str = "",
+    resize: Resize = "bicubic",
     mesh: Mesh | None = None,
 ) -> Features:
     """What goes into the last layer of a classifier, and its classes; see `network_features`."""
@@ -189,6 +191,7 @@ def cnn_features(
         shape=shape,
         image_range=image_range,
         sha256=sha256,
-        tells_classes=True,
+        num_classes=network.num_classes,
+        resize=resize,
         mesh=mesh,
     )

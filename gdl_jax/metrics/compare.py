@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,8 +14,9 @@ from jaxtyping import UInt8
 from gdl_jax import runtime
 from gdl_jax.data.folder import load_whole
 from gdl_jax.errors import run_module
+from gdl_jax.files import json_text
 from gdl_jax.metrics.feature_files import BUILT_IN, open_features
-from gdl_jax.metrics.features import IMAGES_PER_CALL
+from gdl_jax.metrics.features import FILTERS, IMAGES_PER_CALL, Resize
 from gdl_jax.metrics.sets import Sets
 from gdl_jax.metrics.spill import blocks, spilled
 from gdl_jax.metrics.suite import MEASURES, check_names, measure
@@ -33,10 +33,12 @@ def read_folder(path: Path) -> UInt8[np.ndarray, "num height width channels"]:
     return images
 
 
-def compare(real: Path, fake: Path, metrics: Sequence[str], features: str) -> dict[str, dict[str, Any]]:
+def compare(
+    real: Path, fake: Path, metrics: Sequence[str], features: str, resize: Resize = "bicubic"
+) -> dict[str, dict[str, Any]]:
     """See `measure`."""
     check_names(metrics)
-    sets = Sets(read_folder(real), read_folder(fake), open_features(features))
+    sets = Sets(read_folder(real), read_folder(fake), open_features(features, resize=resize))
     return measure(sets, metrics, {"real_folder": str(real), "samples_folder": str(fake)})
 
 
@@ -59,11 +61,12 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument(
         "--features", default="pixels", help=f"{', '.join(BUILT_IN)}, or a file with the weights of Inception v3 or VGG"
     )
+    parser.add_argument("--resize", choices=FILTERS, default="bicubic", help="filter to the size of a network")
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     options = parser.parse_args(arguments)
-    found = compare(options.real, options.fake, options.metrics.split(","), options.features)
+    found = compare(options.real, options.fake, options.metrics.split(","), options.features, options.resize)
     if options.json:
-        print(json.dumps(found))
+        print(json_text(found))
         return
     print("\n".join(lines(found)))
 

@@ -2,40 +2,54 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.sharding import Mesh
+from jax.typing import DTypeLike
 
 from gdl_jax.errors import UsageError
 from gdl_jax.metrics.classifiers import SHIPPED, classifier_features, is_classifier, shipped_features
-from gdl_jax.metrics.features import PIXELS, Features, network_features
-from gdl_jax.networks.inception import SIZE, InceptionV3, from_torch, is_inception
+from gdl_jax.metrics.features import PIXELS, RAW_PIXELS, Features, Resize, network_features
+from gdl_jax.networks.cnn import CNN, Block
+from gdl_jax.networks.inception import LOGITS, SIZE, InceptionV3, from_torch, is_inception
 from gdl_jax.networks.vgg import SIZE as VGG_SIZE
 from gdl_jax.networks.vgg import convolutions, has_head, is_vgg, vgg_of
 from gdl_jax.networks.weights import Weights, read_weights
 
-BUILT_IN = (PIXELS.name, *SHIPPED)
-"""The names of features that come with this library: pixels, and the classifiers of data sets."""
+RANDOM = "random"
+
+BUILT_IN = (PIXELS.name, RAW_PIXELS.name, RANDOM, *SHIPPED)
+"""The names of features that come with this library: pixels, an untrained network, and the classifiers of data sets."""
 
 
-def open_features(name: str, mesh: Mesh | None = None) -> Features:
+def open_features(name: str, mesh: Mesh | None = None, resize: Resize = "bicubic") -> Features:
     """Features that come with this library, or those of the network whose weights a file holds.
 
     Args:
         name: of `BUILT_IN`, or the path of a file with the weights of Inception v3, VGG-16, VGG-19, or a classifier of
             this library; which it is, its arrays tell.
         mesh: the devices; all of them by default.
+        resize: filter for images of another size than the network's.
 
     Raises:
         UsageError: see `read_weights`; the file is of another network, or damaged.
     """
-    if name == PIXELS.name:
-        return PIXELS
+    known: dict[str, Callable[[], Features]] = {
+        PIXELS.name: lambda: PIXELS,
+        RAW_PIXELS.name: lambda: RAW_PIXELS,
+        RANDOM: lambda: random_features(mesh, resize),
+    }
+    if name in known:
+        return known[name]()
     if name in SHIPPED:
-        return shipped_features(name, mesh)
+        return shipped_features(name, mesh, resize)
     path = Path(name)
     weights = read_weights(path)
     for recognises, features in (
@@ -44,7 +58,7 @@ def open_features(name: str, mesh: Mesh | None = None) -> Features:
         (is_vgg, vgg_features),
     ):
         if recognises(weights):
-            return features(path, weights, mesh)
+            return features(path, weights, mesh, resize)
     raise UsageError(
         f"{path} holds the weights of no network whose features are known here; these are Inception v3 (such as "
         "pt_inception-2015-12-05-6726825d.pth), VGG-16 and VGG-19 (torchvision's or Keras'), and classifiers of this "
@@ -52,32 +66,69 @@ def open_features(name: str, mesh: Mesh | None = None) -> Features:
     )
 
 
-def inception_features(path: Path, weights: Weights, mesh: Mesh | None = None) -> Features:
+def random_features(mesh: Mesh | None = None, resize: Resize = "bicubic") -> Features:
+    """Those of a small network that nothing was taught: for trying out tools, and to see what an untrained one sees."""
+    network, shape = CNN(10, (Block(32, pool=2), Block(64, pool=2)), hidden=(64,)), (32, 32, 3)
+    variables = jax.jit(lambda: network.init(jax.random.key(0), jnp.zeros((1, *shape)), train=False))()
+    digest = hashlib.sha256(b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(variables))).hexdigest()
+    return network_features(
+        f"{RANDOM}_network_{digest[:8]}",
+        "64 units of an untrained convolutional network with random weights (seed 0), whose distances mean little",
+        lambda variables, images: (network.apply(variables, images, train=False, penultimate=True), None),
+        variables,
+        shape=shape,
+        image_range=(-1.0, 1.0),
+        sha256=digest,
+        resize=resize,
+        mesh=mesh,
+    )
+
+
+def inception_features(
+    path: Path,
+    weights: Weights,
+    mesh: Mesh | None = None,
+    resize: Resize = "bicubic",
+    dtype: DTypeLike = jnp.float32,
+) -> Features:
     """Those of Inception v3.
+
+    Its classes are told by the softmax without the biases of the last layer, as the code of Salimans et al. 2016 takes
+    it, and all that publishes inception scores after it.
+
+    Args:
+        path: of the weights.
+        weights: that it holds.
+        mesh: the devices; all of them by default.
+        resize: filter for images of another size.
+        dtype: of the network's computations; published distances are of float32.
 
     Raises:
         UsageError: see `from_torch`.
     """
-    network = InceptionV3()
+    network = InceptionV3(dtype=dtype)
 
     def see(variables: dict[str, Any], images: Array) -> tuple[Array, Array]:
         found = network.apply(variables, images)
-        return found.features, jax.nn.log_softmax(found.logits)
+        return found.features, jax.nn.log_softmax(found.logits - variables["params"]["fc"]["bias"])
 
+    computed = "" if jnp.dtype(dtype) == jnp.float32 else f"_{jnp.dtype(dtype).name}"
     return network_features(
-        f"inception_{weights.sha256[:8]}",
-        "2,048 means of the last maps of Inception v3 in the form of the Frechet Inception distance",
+        f"inception_{weights.sha256[:8]}{computed}",
+        "2,048 means of the last maps of Inception v3 in the form of the Frechet Inception distance, computed in "
+        f"{jnp.dtype(dtype).name}; classes by its softmax without the biases of the last layer",
         see,
         from_torch(path, weights),
         shape=(SIZE, SIZE, 3),
         image_range=(-1.0, 1.0),
         sha256=weights.sha256,
-        tells_classes=True,
+        num_classes=LOGITS,
+        resize=resize,
         mesh=mesh,
     )
 
 
-def vgg_features(path: Path, weights: Weights, mesh: Mesh | None = None) -> Features:
+def vgg_features(path: Path, weights: Weights, mesh: Mesh | None = None, resize: Resize = "bicubic") -> Features:
     """Those of VGG: the second fully connected layer, or where a file has none the means of the last maps.
 
     The first are the features of improved precision and recall (Kynkaanniemi et al. 2019, section 3, with VGG-16).
@@ -103,6 +154,7 @@ def vgg_features(path: Path, weights: Weights, mesh: Mesh | None = None) -> Feat
         shape=(VGG_SIZE, VGG_SIZE, 3),
         image_range=(0.0, 1.0),
         sha256=sha256,
-        tells_classes=whole,
+        num_classes=network.classes if whole else 0,
+        resize=resize,
         mesh=mesh,
     )

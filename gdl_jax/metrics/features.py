@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +24,15 @@ from gdl_jax.steps.devices import local_rows, make_mesh, put, replicated, split_
 IMAGES_PER_CALL = 256
 PIXELS_PER_CALL = 64 * 299 * 299
 """The most of both in one call, so that its memory is bounded; on accelerators, for every device."""
+
+Resize = Literal["bicubic", "bilinear", "lanczos", "nearest"]
+FILTERS: Mapping[Resize, tuple[Image.Resampling, str]] = {
+    "bicubic": (Image.Resampling.BICUBIC, "bicubic"),
+    "bilinear": (Image.Resampling.BILINEAR, "bilinear"),
+    "lanczos": (Image.Resampling.LANCZOS, "lanczos3"),
+    "nearest": (Image.Resampling.NEAREST, "nearest"),
+}
+"""Pillow's, which are antialiased but the last, and those of `jax.image.resize`."""
 
 Images = UInt8[np.ndarray, "num height width channels"]
 FloatImages = Float[Array, "num height width channels"]
@@ -50,7 +59,9 @@ class Features:
         description: what they are, for the protocol of a metric.
         see: images, 0 to 255 -> what is seen of them, part by part and in their order.
         sha256: of the network's weights, in hexadecimal digits; "" without weights.
-        tells_classes: whether log-probabilities are seen too.
+        num_classes: whose log-probabilities are seen too; 0 for none.
+        shape: height, width and channels of the images that are looked at, into which others are made; None for any.
+        resize: the filter by which they are.
         traced: images with decimals, in [0, 1] -> their features, for what looks at small differences.
     """
 
@@ -58,8 +69,25 @@ class Features:
     description: str
     see: Callable[[Images], Iterator[Seen]]
     sha256: str = ""
-    tells_classes: bool = False
+    num_classes: int = 0
+    shape: tuple[int, int, int] | None = None
+    resize: Resize = "bicubic"
     traced: Callable[[FloatImages], Float[Array, "num units"]] | None = None
+
+    @property
+    def tells_classes(self) -> bool:
+        """Whether log-probabilities are seen."""
+        return self.num_classes > 0
+
+    def treatment(self, shape: tuple[int, int, int]) -> str:
+        """What is done to images of this shape before they are looked at, for the protocol of a metric."""
+        if self.shape is None or self.shape == shape:
+            return "none"
+        wanted = "x".join(map(str, self.shape))
+        if self.shape[:2] == shape[:2]:
+            return f"channels only, to {wanted}"
+        how = "nearest" if self.resize == "nearest" else f"{self.resize}, antialiased"
+        return f"{how}, to {wanted}, rounded to 8 bits"
 
     def look(self, images: Images) -> Seen:
         """At all images; the arrays lie in files, see `spilled`.
@@ -90,6 +118,13 @@ def _see_pixels(images: Images) -> Iterator[Seen]:
     return (Seen(pixel_features(part)) for part in blocks(images, IMAGES_PER_CALL))
 
 
+def _see_raw(images: Images) -> Iterator[Seen]:
+    return (Seen(part.reshape(len(part), -1) / np.float32(255)) for part in blocks(images, IMAGES_PER_CALL))
+
+
+RAW_PIXELS = Features(
+    "raw_pixels", "all pixels in [0, 1]", _see_raw, traced=lambda images: images.reshape(len(images), -1)
+)
 PIXELS = Features(FEATURES, "8x8 cell means of the pixels in [0, 1]", _see_pixels, traced=pixel_means)
 
 
@@ -102,7 +137,8 @@ def network_features(
     shape: tuple[int, int, int],
     image_range: tuple[float, float],
     sha256: str = "",
-    tells_classes: bool = False,
+    num_classes: int = 0,
+    resize: Resize = "bicubic",
     mesh: Mesh | None = None,
 ) -> Features:
     """The features that a network gives images, in float32.
@@ -118,7 +154,8 @@ def network_features(
         shape: height, width and channels of its images; others are made so by `fitted`.
         image_range: of its images.
         sha256: of its weights.
-        tells_classes: whether it gives log-probabilities.
+        num_classes: whose log-probabilities it gives; 0 for none.
+        resize: filter for images of another size.
         mesh: the devices; all of them by default.
     """
     mesh = mesh or make_mesh()
@@ -134,7 +171,7 @@ def network_features(
 
     def traced(images: FloatImages) -> Float[Array, "num units"]:
         low, high = image_range
-        return network(held, low + (high - low) * _refitted(images, shape))[0]
+        return network(held, low + (high - low) * _refitted(images, shape, resize))[0]
 
     compiled = jax.jit(compute, out_shardings=replicated(mesh))
 
@@ -142,7 +179,7 @@ def network_features(
         waiting: tuple[list[Array], int] | None = None
         for part in blocks(images, size):
             filled = np.zeros((size, *shape), np.uint8)
-            filled[: len(part)] = fitted(part, shape)
+            filled[: len(part)] = fitted(part, shape, resize)
             # The devices work on this part while the one before is read and the next one is resized.
             begun = compiled(held, put(filled[rows], split_along(mesh, 0))), len(part)
             if waiting is not None:
@@ -152,8 +189,9 @@ def network_features(
             yield _read(*waiting)
 
     height, width, channels = shape
-    treatment = f"images of another shape made {height}x{width}x{channels} (bicubic, antialiased; ITU-R 601 luma)"
-    return Features(name, f"{description}; {treatment}", see, sha256, tells_classes, traced)
+    filtered = resize if resize == "nearest" else f"{resize}, antialiased"
+    treatment = f"images of another shape made {height}x{width}x{channels} ({filtered}; ITU-R 601 luma)"
+    return Features(name, f"{description}; {treatment}", see, sha256, num_classes, shape, resize, traced)
 
 
 def _read(found: list[Array], num: int) -> Seen:
@@ -168,25 +206,27 @@ def images_per_call(shape: tuple[int, int, int], mesh: Mesh) -> int:
     return -(-num // mesh.size) * mesh.size
 
 
-def fitted(images: Images, shape: tuple[int, int, int]) -> UInt8[np.ndarray, "num {shape[0]} {shape[1]} {shape[2]}"]:
-    """Images in another shape: resized by an antialiased bicubic filter, made grey (ITU-R 601 luma) or RGB."""
+def fitted(
+    images: Images, shape: tuple[int, int, int], resize: Resize = "bicubic"
+) -> UInt8[np.ndarray, "num {shape[0]} {shape[1]} {shape[2]}"]:
+    """Images in another shape: resized by a filter of Pillow, made grey (ITU-R 601 luma) or RGB."""
     height, width, channels = shape
     images = with_channels(images, channels)
     if images.shape[1:3] == (height, width):
         return images
     planes = images.transpose(0, 3, 1, 2).reshape(-1, *images.shape[1:3])
 
-    def resize(plane: UInt8[np.ndarray, "height width"]) -> UInt8[np.ndarray, "_height _width"]:
-        return np.asarray(Image.fromarray(plane).resize((width, height), Image.Resampling.BICUBIC))
+    def resized(plane: UInt8[np.ndarray, "height width"]) -> UInt8[np.ndarray, "_height _width"]:
+        return np.asarray(Image.fromarray(plane).resize((width, height), FILTERS[resize][0]))
 
     # Pillow lets other threads run meanwhile.
     with ThreadPoolExecutor() as pool:
-        resized = list(pool.map(resize, planes))
-    return np.stack(resized).reshape(len(images), channels, height, width).transpose(0, 2, 3, 1)
+        found = list(pool.map(resized, planes))
+    return np.stack(found).reshape(len(images), channels, height, width).transpose(0, 2, 3, 1)
 
 
 def _refitted(
-    images: Float[Array, "num _height _width _channels"], shape: tuple[int, int, int]
+    images: Float[Array, "num _height _width _channels"], shape: tuple[int, int, int], resize: Resize
 ) -> Float[Array, "num {shape[0]} {shape[1]} {shape[2]}"]:
     """The same of images with decimals, by the filter of `jax.image.resize`."""
     if images.shape[-1] > shape[-1]:
@@ -194,4 +234,4 @@ def _refitted(
     images = jnp.broadcast_to(images, (*images.shape[:3], shape[-1]))
     if images.shape[1:3] == shape[:2]:
         return images
-    return jax.image.resize(images, (len(images), *shape), "bicubic")
+    return jax.image.resize(images, (len(images), *shape), FILTERS[resize][1])

@@ -7,7 +7,6 @@ names in two or more folders. Of sounds `--page` writes a page with waveforms, s
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -20,7 +19,7 @@ from PIL import Image, UnidentifiedImageError
 from gdl_jax.data.images import with_channels
 from gdl_jax.data.sound import read_wav
 from gdl_jax.errors import UsageError, run_module
-from gdl_jax.files import write_text
+from gdl_jax.files import json_text, write_text
 from gdl_jax.metrics.classification import accuracy, class_iou, confusion_matrix
 from gdl_jax.metrics.similarity import dice, iou, psnr, segmental_snr, snr, ssim
 from gdl_jax.pictures.sounds import Clip, sound_page
@@ -218,7 +217,7 @@ def main(arguments: Sequence[str]) -> None:
         clips = clips_of(options.references, options.estimates)
         write_text(options.page, _page(options.references, found, clips))
     if options.json:
-        print(json.dumps(found))
+        print(json_text(found))
         return
     for folder, results in found.items():
         for name, result in results.items():

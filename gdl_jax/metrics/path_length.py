@@ -79,7 +79,9 @@ def path_length(
             points = jax.vmap(lambda a, b, t: path(a[None], b[None], t)[0])(start, end, t)
             return features(decoder.decode(points))
 
-        return jnp.square(along(at + settings.epsilon) - along(at)).sum(1) / settings.epsilon**2
+        # A step is small: in an accelerator's default precision its difference would be rounding and little else.
+        with jax.default_matmul_precision("float32"):
+            return jnp.square(along(at + settings.epsilon) - along(at)).sum(1) / settings.epsilon**2
 
     calls = -(-settings.num // BATCH)
     found = np.concatenate([np.asarray(measure(stream_key(seed, "path length", i)), np.float64) for i in range(calls)])

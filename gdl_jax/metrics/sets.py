@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, UInt8
 
 from gdl_jax.errors import UsageError
 from gdl_jax.metrics.decoder import Decoder
 from gdl_jax.metrics.features import Features, Seen
 from gdl_jax.metrics.frechet import Moments, moments
+from gdl_jax.metrics.order import random_order, reordered
 from gdl_jax.metrics.path_length import PathSettings
 from gdl_jax.metrics.spill import blocks
 
@@ -28,7 +29,7 @@ class Sets:
         fake: samples.
         features: in which they are seen.
         train: images that the model was trained on; None where they are not known.
-        labels: classes of `real`; None where they are not known.
+        shares: of the classes in `real`, which add up to 1; None where they are not known.
         looked: gives what the features see of `real`, where it may be known already.
         decoder: of the generator; None where it is not known.
         path: settings of perceptual path length.
@@ -38,10 +39,24 @@ class Sets:
     fake: Images
     features: Features
     train: Images | None = None
-    labels: Int[np.ndarray, " _num"] | None = None
+    shares: Float[np.ndarray, " _classes"] | None = None
     looked: Callable[[], Seen] | None = None
     decoder: Decoder | None = None
     path: PathSettings = field(default_factory=PathSettings)
+
+    def shuffled(self) -> Sets:
+        """The same images in an order that does not depend on theirs: see `random_order`."""
+        of_real, of_fake = (random_order(images) for images in (self.real, self.fake))
+
+        def looked() -> Seen:
+            return Seen(*(x if x is None else reordered(x, of_real) for x in self.looked()))
+
+        return replace(
+            self,
+            real=reordered(self.real, of_real),
+            fake=reordered(self.fake, of_fake),
+            looked=None if self.looked is None else looked,
+        )
 
     @cached_property
     def seen_real(self) -> Float[np.ndarray, "num units"]:

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float
 
 from gdl_jax.errors import UsageError, nearest
+from gdl_jax.metrics.birthday import OF_DATA, drawn_from, sizes_for, support_size, threshold_of
 from gdl_jax.metrics.birthday import WARNING as BIRTHDAY_WARNING
-from gdl_jax.metrics.birthday import support_size, threshold_of
 from gdl_jax.metrics.curves import precision_recall_curve
 from gdl_jax.metrics.features import Features
 from gdl_jax.metrics.frechet import frechet_distance, frechet_infinity, moments
@@ -22,6 +21,7 @@ from gdl_jax.metrics.manifold import THRESHOLD, manifold_scores
 from gdl_jax.metrics.modes import class_coverage
 from gdl_jax.metrics.neighbours import nearest as nearest_neighbours
 from gdl_jax.metrics.neighbours import precision_recall
+from gdl_jax.metrics.order import ORDER
 from gdl_jax.metrics.parzen import WARNING as PARZEN_WARNING
 from gdl_jax.metrics.parzen import parzen_estimate
 from gdl_jax.metrics.path_length import path_length
@@ -65,16 +65,12 @@ def _prd(sets: Sets) -> Values:
 
 
 def _modes(sets: Sets) -> Values:
-    classes = sets.classes_of_fake.shape[1]
-    if sets.labels is None:
-        raise UsageError("This measure needs the classes of the data, and they are not known.")
-    shares = np.bincount(sets.labels, minlength=classes) / len(sets.labels)
-    found = class_coverage(sets.classes_of_fake, shares)
+    found = class_coverage(sets.classes_of_fake, sets.shares)
     return {
         "classes_covered": found.covered,
         "class_divergence": found.divergence,
         "classifier_confidence": found.confidence,
-        **({} if shares.all() else {"samples_of_other_classes": found.outside}),
+        **({} if sets.shares.all() else {"samples_of_other_classes": found.outside}),
     }
 
 
@@ -87,16 +83,17 @@ def _memorisation(sets: Sets) -> Values:
 
 
 def _birthday(sets: Sets) -> Values:
-    def draw(seed: int, num: int) -> Float[np.ndarray, "num units"]:
-        return sets.seen_fake[np.random.default_rng(seed).choice(len(sets.seen_fake), num, replace=False)]
-
-    sizes = [n for n in (100, 200, 400, 600, 800, 1200, 1600) if n <= len(sets.seen_fake) // 2]
-    if not sizes:
-        raise UsageError(f"The birthday paradox needs 200 samples or more; there are {len(sets.seen_fake)}.")
-    found = support_size(draw, threshold_of(sets.seen_real), sizes=sizes)
-    shares = {f"collisions_of_{n}": share for n, share in zip(found.sizes, found.collisions, strict=True)}
-    known = {} if np.isnan(found.estimate) else {"support_size": found.estimate}
-    return {**shares, **known, "collision_distance": found.threshold}
+    of_data, of_fake = (drawn_from(seen) for seen in (sets.seen_real, sets.seen_fake))
+    sizes = sizes_for(len(sets.seen_real), len(sets.seen_fake))
+    threshold = threshold_of(of_data, sizes[-1])
+    found, known = (support_size(draw, threshold, sizes=sizes) for draw in (of_fake, of_data))
+    shares = {
+        f"collisions_of_{n}{whose}": share
+        for whose, support in (("", found), ("_data", known))
+        for n, share in zip(sizes, support.collisions, strict=True)
+    }
+    name = "_".join(["support_size", *found.bound.split()])
+    return {**shares, name: found.estimate, "collision_distance": threshold}
 
 
 def _parzen(sets: Sets) -> Values:
@@ -149,6 +146,7 @@ class Measure:
         description: for the protocol.
         best: which of the values a training can be judged by, and its better end; None where none is fit.
         needs_classes: whether the features have to tell classes.
+        of_data_classes: whether they have to be those of the data.
         least: of the number of features, the examples that each of the two sets has to have.
         reason: why so many.
         warning: what is to be known of every value.
@@ -159,6 +157,7 @@ class Measure:
     description: str
     best: tuple[str, Literal["min", "max"]] | None = None
     needs_classes: bool = False
+    of_data_classes: bool = False
     least: Callable[[int], int] = lambda units: 2
     reason: str = "any spread"
     warning: str = ""
@@ -215,14 +214,16 @@ MEASURES: Mapping[str, Measure] = {
         "have",
         ("class_divergence", "min"),
         needs_classes=True,
+        of_data_classes=True,
     ),
     "memorisation": Measure(_memorisation, "median distance to the nearest training image"),
     "birthday": Measure(
         _birthday,
-        "share of 20 batches with a pair nearer than the 0.1 % quantile of the distances between data (Arora et al. "
-        "2018)",
-        least=lambda units: 200,
-        reason="batches of 100",
+        f"share of 20 batches with a pair nearer than any of {1 - OF_DATA:.0%} of the largest batches of data have; "
+        "number of equally likely samples that would collide so often, a bound where all sizes collide more often than "
+        "half of the time or all less (Arora et al. 2018)",
+        least=lambda units: 40,
+        reason="batches of 20",
         warning=BIRTHDAY_WARNING,
     ),
     "parzen": Measure(
@@ -248,7 +249,7 @@ MEASURES: Mapping[str, Measure] = {
 }
 
 
-def check(names: Sequence[str], features: Features, numbers: Mapping[str, int], units: int) -> None:
+def check(names: Sequence[str], features: Features, numbers: Mapping[str, int], units: int, classes: int) -> None:
     """Whether these measures can be taken.
 
     Args:
@@ -256,9 +257,10 @@ def check(names: Sequence[str], features: Features, numbers: Mapping[str, int], 
         features: in which images are seen.
         numbers: examples of each set, by what they are: {"samples": 10000, "test images": 10000}.
         units: how many features there are.
+        classes: of the data; 0 where they are not known.
 
     Raises:
-        UsageError: an unknown name, features that tell no classes, or too few examples.
+        UsageError: an unknown name, features that do not tell the classes that are needed, or too few examples.
     """
     for name in check_names(names):
         found = MEASURES[name]
@@ -267,12 +269,30 @@ def check(names: Sequence[str], features: Features, numbers: Mapping[str, int], 
                 f"{name} needs a classifier, and the features {features.name!r} tell no classes; give one with "
                 "--features."
             )
+        if found.of_data_classes and not classes:
+            raise UsageError(f"{name} needs the classes of the data, and they are not known.")
+        if found.of_data_classes and features.num_classes != classes:
+            raise UsageError(
+                f"{name} needs a classifier of the {classes} classes of the data, and the features {features.name!r} "
+                f"tell {features.num_classes:,} others; give one with --features."
+            )
         for what, num in numbers.items():
             if num < found.least(units):
                 raise UsageError(
                     f"{name} needs {found.least(units):,} or more {what} for {found.reason.format(units=units)}; there "
                     f"are {num:,}."
                 )
+
+
+def suiting(features: Features, classes: int) -> tuple[str, ...]:
+    """All measures that suit every model, these features and data of so many classes (0: not known)."""
+    return tuple(
+        name
+        for name, measure in MEASURES.items()
+        if measure.of_all
+        and (features.tells_classes or not measure.needs_classes)
+        and (0 < classes == features.num_classes or not measure.of_data_classes)
+    )
 
 
 def best_of(names: Sequence[str]) -> tuple[str, Literal["min", "max"]] | None:
@@ -311,12 +331,16 @@ def measure(sets: Sets, names: Sequence[str], protocol: Mapping[str, Any]) -> di
         raise UsageError("The images are of two sizes, {} and {}; make them one first.".format(*shapes))
     check_names(names)
     units = sets.features.count(sets.real.shape[1:])
-    check(names, sets.features, {"samples": len(sets.fake), "images of data": len(sets.real)}, units)
+    classes = 0 if sets.shares is None else len(sets.shares)
+    check(names, sets.features, {"samples": len(sets.fake), "images of data": len(sets.real)}, units, classes)
+    sets = sets.shuffled()
     common = {
         "features": sets.features.name,
         "features_description": sets.features.description,
         "features_sha256": sets.features.sha256,
         "image_shape": "x".join(map(str, sets.real.shape[1:])),
+        "resize": sets.features.treatment(sets.real.shape[1:]),
+        "order": ORDER,
         "samples": len(sets.fake),
         "real": len(sets.real),
         **protocol,

@@ -7,7 +7,6 @@ line is a text. What two parts of the real texts have between themselves is told
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from gdl_jax.errors import UsageError, run_module
+from gdl_jax.files import json_text
 from gdl_jax.metrics.similarity import ngram_divergence
 
 LENGTHS = (1, 2, 3, 4)
@@ -93,7 +93,7 @@ def main(arguments: Sequence[str]) -> None:
         "seed": options.seed,
     }
     if options.json:
-        print(json.dumps({name: {"value": value, "protocol": said} for name, value in values.items()}))
+        print(json_text({name: {"value": value, "protocol": said} for name, value in values.items()}))
         return
     for name, value in values.items():
         print(f"{name:<40} {value:.6g}")

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import UInt8
 from tqdm import tqdm
 
-from gdl_jax.files import write_text
+from gdl_jax.files import json_text, write_text
 from gdl_jax.pictures.grid import save_png
 
 Values = Mapping[str, float]
@@ -32,7 +32,7 @@ class MetricsFile:
 
     def write(self, line: Mapping[str, Any]) -> None:
         """Appends a line; a number that is not finite becomes null, since JSON knows none."""
-        self._file.write(json.dumps(_finite(line), allow_nan=False) + "\n")
+        self._file.write(json_text(line) + "\n")
 
     def close(self) -> None:
         """Closes the file."""
@@ -48,12 +48,6 @@ def _whole_lines(path: Path) -> list[str]:
             break
         lines.append(line)
     return lines
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class TensorBoard:

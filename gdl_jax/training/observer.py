@@ -18,6 +18,7 @@ from gdl_jax.data.transforms import scale, to_uint8
 from gdl_jax.metrics.classification import confusion_matrix
 from gdl_jax.metrics.features import PIXELS, Features
 from gdl_jax.metrics.frechet import frechet_distance, moments
+from gdl_jax.metrics.order import some_of
 from gdl_jax.models.model import Classifies, Denoises, Evaluates, Model, Reconstructs, Samples
 from gdl_jax.pictures.classes import confusion_picture, predictions_grid
 from gdl_jax.pictures.grid import grid, rows
@@ -25,7 +26,7 @@ from gdl_jax.steps.phases import Batch
 from gdl_jax.steps.random import stream_key
 from gdl_jax.steps.state import TrainState
 from gdl_jax.training.program import Reconstructor, Sampler, make_reconstructor, make_sampler, prepare
-from gdl_jax.training.sample_metrics import MAX_IMAGES, spread
+from gdl_jax.training.sample_metrics import MAX_IMAGES
 from gdl_jax.training.settings import RunSettings
 from gdl_jax.training.sharding import local_rows, put, replicated, split_along
 
@@ -86,9 +87,9 @@ def evaluate_samples(
     Protocol: as many samples as test images (at the most 10,000), key stream "evaluate samples"; see `protocol`.
     """
     num = min(len(test), MAX_IMAGES)
-    wanted = test.take(np.arange(num))["image"]
+    wanted = test.take(some_of(len(test), num))["image"]
     drawn = sample(state, stream_key(seed, "evaluate samples"), num)
-    known = train.take(spread(train, min(num, len(train))))["image"]
+    known = train.take(some_of(len(train), min(num, len(train))))["image"]
     found = {}
     for each in features:
         of_test = moments(each.of(wanted))
@@ -103,11 +104,11 @@ def protocol(train: Source, test: Source, features: Sequence[Features]) -> dict[
     found = {}
     for each in features:
         found[f"frechet_{each.name}"] = (
-            f"Frechet distance between Gaussians fitted to the features of {num} samples and of {num} test images; "
-            f"features: {each.description}; samples with averaged parameters where the model keeps them"
+            f"Frechet distance between Gaussians fitted to the features of {num} samples and of {num} test images, "
+            f"at random; features: {each.description}; samples with averaged parameters where the model keeps them"
         )
         found[f"frechet_{each.name}_of_training_images"] = (
-            f"the same with {min(num, len(train))} training images, evenly spaced, for samples"
+            f"the same with {min(num, len(train))} training images, drawn at random, for samples"
         )
     return found
 

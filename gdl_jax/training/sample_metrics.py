@@ -8,16 +8,20 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.sharding import Mesh
-from jaxtyping import Int, UInt8
+from jaxtyping import Float, Int, Key, UInt8
 
-from gdl_jax.data.source import Source
+from gdl_jax.data.source import Source, Split
 from gdl_jax.errors import UsageError
 from gdl_jax.metrics.classifiers import default_features
 from gdl_jax.metrics.decoder import Decoder
 from gdl_jax.metrics.feature_files import open_features
 from gdl_jax.metrics.features import IMAGES_PER_CALL, Features, Seen
+from gdl_jax.metrics.order import some_of
 from gdl_jax.metrics.path_length import PathSettings
 from gdl_jax.metrics.sets import Sets
 from gdl_jax.metrics.spill import blocks, spilled
@@ -29,14 +33,16 @@ from gdl_jax.training.program import draw_parts
 from gdl_jax.training.settings import RunSettings
 
 MAX_IMAGES = 10_000
-"""Images of each side, at the most."""
+"""Images of each side, at the most, where no other number is asked for."""
 
 Images = UInt8[np.ndarray, "num height width channels"]
+Whose = Literal["samples", "train", "test"]
+NAMES: Mapping[Split, str] = {"train": "training images", "test": "test images"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class SampleMetrics:
-    """Some measures of a model's samples against the test images.
+    """Some measures of a model's samples against images of the data.
 
     Attributes:
         model: that draws the samples.
@@ -45,7 +51,9 @@ class SampleMetrics:
         mesh: the devices.
         features: in which images are seen.
         names: of the measures.
-        num: samples; None: as many as test images.
+        num: samples; None: as many as images of the data, 10,000 at the most.
+        split: with which of the two samples are compared.
+        num_real: so many of its images, at random; None: all, 10,000 at the most.
         seed: of the samples.
         path: how perceptual path length is measured.
 
@@ -60,19 +68,34 @@ class SampleMetrics:
     features: Features
     names: Sequence[str]
     num: int | None = None
+    split: Split = "test"
+    num_real: int | None = None
     seed: int = 0
     path: PathSettings = PathSettings()
 
     def __post_init__(self):
         if not isinstance(self.model, Samples):
             raise UsageError("The model draws no images that could be measured; leave the metrics out.")
-        numbers = {"samples": self.num_samples, "test images": min(len(self.test), MAX_IMAGES)}
-        check(self.names, self.features, numbers, units=self.features.count(self.test.spec["image"].shape))
+        real = self._source
+        if self.num_real is not None and self.num_real > len(real):
+            raise UsageError(f"There are only {len(real)} {NAMES[self.split]}; set --num-real to so many or fewer.")
+        numbers = {"samples": self.num_samples, NAMES[self.split]: len(self._chosen)}
+        units = self.features.count(real.spec["image"].shape)
+        check(self.names, self.features, numbers, units, classes_of(real))
+
+    @property
+    def _source(self) -> Source:
+        return {"train": self.train, "test": self.test}[self.split]
+
+    @property
+    def _chosen(self) -> Int[np.ndarray, " num"]:
+        num = len(self._source)
+        return some_of(num, min(num, MAX_IMAGES) if self.num_real is None else self.num_real)
 
     @property
     def num_samples(self) -> int:
         """How many are drawn."""
-        return min(len(self.test), MAX_IMAGES) if self.num is None else self.num
+        return min(len(self._chosen), MAX_IMAGES) if self.num is None else self.num
 
     @property
     def best(self) -> tuple[str, Literal["min", "max"]] | None:
@@ -81,12 +104,14 @@ class SampleMetrics:
         return None if found is None else (self._name(found[0]), found[1])
 
     @cached_property
-    def _real(self) -> tuple[Images, Int[np.ndarray, " num"] | None]:
-        chosen = np.arange(min(len(self.test), MAX_IMAGES))
-        if "label" not in self.test.spec:
-            return taken(self.test, chosen), None
-        found = (self.test.take(part) for part in blocks(chosen, IMAGES_PER_CALL))
-        return spilled((part["image"], part["label"]) for part in found)
+    def _real(self) -> tuple[Images, Float[np.ndarray, " classes"] | None]:
+        """Images, and the shares of the classes among them."""
+        source, num_classes = self._source, classes_of(self._source)
+        if not num_classes:
+            return taken(source, self._chosen), None
+        found = (source.take(part) for part in blocks(self._chosen, IMAGES_PER_CALL))
+        images, labels = spilled((part["image"], part["label"]) for part in found)
+        return images, np.bincount(labels, minlength=num_classes) / len(labels)
 
     @cached_property
     def _looked(self) -> Seen:
@@ -103,38 +128,54 @@ class SampleMetrics:
 
     @cached_property
     def _draw(self) -> Callable[..., Iterator[Images]]:
-        return draw_parts(self.model, self.mesh)
+        return draw_parts(self._drawn_from, self.mesh)
+
+    @cached_property
+    def _drawn_from(self) -> Samples:
+        return drawing(self.model, self.train)
 
     def results(
-        self, state: TrainState, *, images: Literal["samples", "train"] = "samples", protocol: Mapping[str, Any]
+        self, state: TrainState, *, images: Whose = "samples", protocol: Mapping[str, Any]
     ) -> dict[str, dict[str, Any]]:
         """Each value with how it was measured.
 
         Args:
             state: of the model.
-            images: whose values: of samples, or of as many training images, which is the best that samples could do.
+            images: whose values: of samples, or of as many images of the data, which is what samples could reach.
             protocol: what the caller knows of the run.
 
         Returns:
             name -> {"value": ..., "protocol": {...}}.
+
+        Raises:
+            UsageError: images of the data would be compared with themselves, or there are too few.
         """
-        real, labels = self._real
-        if images == "train":
-            fake = taken(self.train, spread(self.train, self.num_samples))
-        else:
+        real, shares = self._real
+        if images == "samples":
             key = stream_key(self.seed, "evaluate samples")
             (fake,) = spilled((part,) for part in self._draw(state, key, self.num_samples))
+        else:
+            if images == self.split:
+                raise UsageError(f"The {NAMES[images]} would be compared with themselves; set --split to the others.")
+            source = {"train": self.train, "test": self.test}[images]
+            num = min(self.num_samples, len(source)) if self.num is None else self.num
+            if num > len(source):
+                raise UsageError(f"There are only {len(source)} {NAMES[images]}; set --num to so many or fewer.")
+            fake = taken(source, some_of(len(source), num))
         known = taken(self.train, np.arange(len(self.train))) if "memorisation" in self.names else None
         said = {
             "images": images,
             "seed": self.seed,
-            "split": "test",
+            "split": self.split,
+            "choice_of_images": "all"
+            if len(real) == len(self._source)
+            else f"{len(real)} of {len(self._source)} at random (seed 0)",
             "data_sha256": self._digest,
-            "parameters": "averaged where the model keeps averages; batch norm by its running averages",
+            **(said_of_samples(self._drawn_from, state) if images == "samples" else {}),
             **protocol,
         }
         decoder = decoder_of(self.model, state)
-        sets = Sets(real, fake, self.features, known, labels, lambda: self._looked, decoder, self.path)
+        sets = Sets(real, fake, self.features, known, shares, lambda: self._looked, decoder, self.path)
         return measure(sets, self.names, said)
 
     def values(self, state: TrainState) -> dict[str, float]:
@@ -143,6 +184,74 @@ class SampleMetrics:
 
     def _name(self, name: str) -> str:
         return f"test/{self.features.name}/{name}"
+
+
+@dataclass(frozen=True)
+class ClassesAsInData:
+    """A model that is given classes, and draws them at random.
+
+    One class after the other, as its own samples have them, every class would be exactly as frequent as every other:
+    a spread over the classes that the model did not have to learn, and that no sample of the data has.
+
+    Attributes:
+        model: with `decode(state, latents, labels)`.
+        shares: of each class, which add up to 1.
+    """
+
+    model: LatentModel
+    shares: tuple[float, ...]
+
+    @property
+    def image_range(self) -> tuple[float, float]:
+        """That of the model."""
+        return self.model.image_range
+
+    def sample(self, state: TrainState, key: Key[Array, ""], num: int) -> Float[Array, "num height width channels"]:
+        """Images of latent vectors from the prior and of random classes."""
+        of_latents, of_labels = jax.random.split(key)
+        labels = jax.random.choice(of_labels, len(self.shares), (num,), p=jnp.array(self.shares, jnp.float32))
+        return self.model.decode(state, self.model.sample_latents(of_latents, num), labels)
+
+
+def drawing(model: Samples, train: Source) -> Samples:
+    """The model; one that is given classes draws them as often as the data that it was trained on have them."""
+    num_classes = getattr(model, "num_classes", 0)
+    if not num_classes or not classes_of(train):
+        return model
+    return ClassesAsInData(model, tuple((np.bincount(train.labels, minlength=num_classes) / len(train)).tolist()))
+
+
+def classes_of(source: Source) -> int:
+    """How many the images of a source have; 0 where they have none."""
+    return len(source.classes) if "label" in source.spec else 0
+
+
+def said_of_samples(drawn: Samples, state: TrainState) -> dict[str, str]:
+    """For the protocol: which parameters draw samples, by what their batch norm normalises, which classes they draw.
+
+    Args:
+        drawn: see `drawing`.
+        state: of the model.
+    """
+    model = drawn.model if isinstance(drawn, ClassesAsInData) else drawn
+    networks = [state.networks[name] for name in ("generator", "decoder") if name in state.networks]
+    networks = networks or list(state.networks.values())
+    averaged = any(network.ema is not None for network in networks)
+    normed = any("batch_stats" in network.collections for network in networks)
+    batches = getattr(model, "recalibration_batches", 0)
+    anew = f"by statistics of {batches} batches of samples, taken anew with these parameters"
+    said = {
+        "parameters": f"exponential moving average, decay {model.ema_decay}"
+        if averaged
+        else "of this step, no average",
+        "batch_norm": (anew if batches else "by its running averages") if normed else "none",
+        "rounding": "samples rounded to 8 bits, as the images of the data are",
+    }
+    if model is not drawn:
+        said["classes_of_samples"] = "at random, as often as training images have them"
+    elif getattr(model, "num_classes", 0):
+        said["classes_of_samples"] = "one after the other"
+    return said
 
 
 def decoder_of(model: Model, state: TrainState) -> Decoder | None:
@@ -157,17 +266,6 @@ def taken(source: Source, indices: Int[np.ndarray, " num"]) -> Images:
     """Images of a source, in a file; see `spilled`."""
     (images,) = spilled((source.take(part)["image"],) for part in blocks(indices, IMAGES_PER_CALL))
     return images
-
-
-def spread(source: Source, num: int) -> Int[np.ndarray, " num"]:
-    """The indices of so many training images, evenly spaced.
-
-    Raises:
-        UsageError: there are fewer.
-    """
-    if num > len(source):
-        raise UsageError(f"There are only {len(source)} training images; set --num to so many or fewer.")
-    return np.linspace(0, len(source) - 1, num).astype(int)
 
 
 def metrics_of(model: Model, train: Source, test: Source, settings: RunSettings, mesh: Mesh) -> SampleMetrics | None:

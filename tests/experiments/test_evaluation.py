@@ -57,6 +57,27 @@ def test_training_images_are_nearer_than_samples(measured):
     assert (said["features"], said["features_sha256"]) == (shipped.name, shipped.sha256)
 
 
+def test_which_images_of_the_data(measured, dcgan, launch, says):
+    found = measured(
+        "--metrics", "kid", "--split", "train", "--num-real", 300, "--num", 100, "--features", "raw_pixels"
+    )
+    said = found["kid"]["protocol"]
+    assert (said["split"], said["real"], said["samples"]) == ("train", 300, 100)
+    assert said["choice_of_images"] == "300 of 1501 at random (seed 0)"
+    assert (said["features"], said["resize"]) == ("raw_pixels", "none")
+    assert said["parameters"] == "exponential moving average, decay 0.995"
+    assert said["batch_norm"] == "by its running averages"
+    test = measured("--metrics", "kid", "--split", "train", "--images", "test")
+    assert abs(test["kid"]["value"]) < 4 * test["kid_standard_error"]["value"]
+    assert test["kid"]["protocol"]["samples"] == 296
+    assert "parameters" not in test["kid"]["protocol"]
+    resized = measured("--metrics", "kid", "--resize", "bilinear")["kid"]["protocol"]["resize"]
+    assert resized == "bilinear, antialiased, to 28x28x1, rounded to 8 bits"
+    words = ("evaluate", dcgan.workdir, "--metrics", "kid")
+    says(launch(*words, "--split", "train", "--images", "train"), "would be compared with themselves")
+    says(launch(*words, "--num-real", 297), "There are only 296 test images")
+
+
 def test_number_and_seed_of_the_samples(measured):
     some = [measured("--metrics", "fid", "--num", 100, "--seed", seed)["fid"] for seed in (0, 0, 1)]
     assert some[0] == some[1]

@@ -13,6 +13,7 @@ from PIL import Image
 from experiments.filter_verbs import drawn, image_kernel
 from experiments.side_by_side import smaller
 from gdl_jax.data.source import load
+from gdl_jax.metrics.order import some_of
 from gdl_jax.metrics.pixel_statistics import sharpness
 
 
@@ -35,7 +36,8 @@ def test_neighbours_are_the_training_images_that_are_nearest(dcgan, launch, tmp_
         f"neighbours{part}_000020" for part in ("", "_closest", "_of_test_images")
     }
     data = dcgan.open().experiment.data
-    train, test = (load(data, s).take(np.arange(n))["image"] for s, n in (("train", 1501), ("test", 20)))
+    train = load(data, "train").take(np.arange(1501))["image"]
+    test = load(data, "test").take(some_of(296, 20))["image"]
     distances = np.abs(test[:, None].astype(float) - train).mean((2, 3, 4)) / 255
     for shown, wanted in zip(found["shown"]["neighbours_of_test_images"], distances, strict=False):
         assert shown["pixels"]["distances"] == pytest.approx(np.sort(wanted)[:2].tolist())
@@ -63,6 +65,8 @@ def test_birthday(dcgan, launch, tmp_path):
     found = numbers(answer, tmp_path, "birthday")
     assert found["sizes"] == [4, 30]
     assert all(0 <= share <= 1 for share in found["collisions"])
+    assert max(found["collisions_of_training_images"]) <= 0.4
+    assert found["support_is"] in ("interpolated", "at most", "at least")
     assert "The threshold decides the result" in answer.out
     assert {path.stem for path in tmp_path.glob("*.png")} == {"birthday_000020", "birthday_pairs_000020"}
 
@@ -123,6 +127,7 @@ def test_mistakes(dcgan, launch, says, tmp_path):
     says(launch("neighbours", run, "--k", 9999), "only 1501 training images")
     says(launch("neighbours", run, "--out", tmp_path / "none"), "There is no folder")
     says(launch("birthday", run, "--sizes", 30, 4), "ascending")
+    says(launch("birthday", run, "--sizes", 1000), "twice as many are needed; there are 1501")
     says(launch("human_study", run, "--out", tmp_path / "a.txt"), "has to end in .html")
     (tmp_path / "config.json").write_text("{}")
     says(launch("neighbours", tmp_path), "holds no run")

@@ -9,6 +9,7 @@ import pytest
 
 from gdl_jax.data.source import ArraySource
 from gdl_jax.metrics.frechet import frechet_distance, moments
+from gdl_jax.metrics.order import some_of
 from gdl_jax.metrics.pixels import pixel_features
 from gdl_jax.steps.state import TrainState
 from gdl_jax.training.observer import evaluate_examples, evaluate_samples, padded_batches
@@ -98,7 +99,7 @@ def test_the_distance_of_samples_and_of_training_images():
     found = evaluate_samples(sample, state(1), train, test, seed=0)
     assert asked == [100]
     assert found["frechet_pixels"] == pytest.approx(0, abs=1e-8)
-    chosen = train.arrays["image"][np.linspace(0, 149, 100).astype(int)]
+    chosen = train.arrays["image"][some_of(150, 100)]
     wanted = frechet_distance(*(moments(pixel_features(x)) for x in (chosen, test.arrays["image"])))
     assert found["frechet_pixels_of_training_images"] == pytest.approx(wanted, rel=1e-12)
     assert wanted > 1

@@ -15,9 +15,18 @@ from gdl_jax.networks import vgg
 
 
 def test_names():
-    assert set(BUILT_IN) == {"pixels", "digits", "mnist", "fashion_mnist", "cifar10"}
+    assert set(BUILT_IN) == {"pixels", "raw_pixels", "random", "digits", "mnist", "fashion_mnist", "cifar10"}
     assert open_features("pixels") is PIXELS
     assert open_features("cifar10").name.startswith("cifar10_classifier_")
+    images = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1), np.uint8)
+    np.testing.assert_allclose(open_features("raw_pixels").of(images), images.reshape(3, -1) / 255, rtol=1e-6)
+    random = open_features("random", resize="bilinear")
+    assert random.name == f"random_network_{random.sha256[:8]}"
+    assert not random.tells_classes
+    assert random.of(images).shape == (3, 64)
+    assert random.of(images).std(0).max() > 0
+    assert random.treatment((8, 8, 1)) == "bilinear, antialiased, to 32x32x3, rounded to 8 bits"
+    assert random.treatment((32, 32, 3)) == open_features("raw_pixels").treatment((8, 8, 1)) == "none"
 
 
 @pytest.mark.parametrize("head", [True, False])

@@ -43,7 +43,7 @@ def network(monkeypatch):
 def test_every_image_is_seen_once_in_the_range_of_the_network(num, devices, size, network):
     mesh = make_mesh(jax.devices()[:devices])
     found = network_features(
-        "some", "some", network, np.float32(3), shape=(3, 2, 1), image_range=(-1.0, 1.0), tells_classes=True, mesh=mesh
+        "some", "some", network, np.float32(3), shape=(3, 2, 1), image_range=(-1.0, 1.0), num_classes=1, mesh=mesh
     )
     x = images(num, 3, 2, 1)
     scaled = 2 * x.astype(np.float64) / 255 - 1
@@ -92,9 +92,13 @@ def test_size_by_pillow_s_bicubic_filter_plane_by_plane():
     x = images(2, 12, 10, 3)
     found = fitted(x, (5, 7, 3))
     assert found.shape == (2, 5, 7, 3)
-    for image, result in zip(x, found, strict=True):
+    smooth = fitted(x, (5, 7, 3), "bilinear")
+    for image, result, other in zip(x, found, smooth, strict=True):
         wanted = np.asarray(Image.fromarray(image).resize((7, 5), Image.Resampling.BICUBIC))
         np.testing.assert_array_equal(result, wanted)
+        np.testing.assert_array_equal(
+            other, np.asarray(Image.fromarray(image).resize((7, 5), Image.Resampling.BILINEAR))
+        )
 
 
 def test_grey_and_colour():

@@ -18,9 +18,10 @@ from gdl_jax.errors import UsageError
 from gdl_jax.metrics import compare, neighbours, spill
 from gdl_jax.metrics.features import PIXELS, Features, Seen, network_features
 from gdl_jax.metrics.frechet import frechet_distance, moments
+from gdl_jax.metrics.order import random_order
 from gdl_jax.metrics.sets import Sets
 from gdl_jax.metrics.spill import spilled
-from gdl_jax.metrics.suite import MEASURES, measure
+from gdl_jax.metrics.suite import MEASURES, measure, suiting
 
 
 def noise(num, mean, size=8, seed=0):
@@ -39,18 +40,20 @@ def classifier():
         return images.reshape(len(images), -1), jax.nn.log_softmax(jnp.stack([mean, 1 - mean], 1) * 20)
 
     return network_features(
-        "means", "means", network, {}, shape=(8, 8, 1), image_range=(0.0, 1.0), sha256="ab", tells_classes=True
+        "means", "means", network, {}, shape=(8, 8, 1), image_range=(0.0, 1.0), sha256="ab", num_classes=2
     )
 
 
 def test_every_measure(classifier):
     real, fake, train = noise(500, 128), noise(600, 140, seed=1), noise(300, 128, seed=2)
-    sets = Sets(real, fake, classifier, train, np.arange(500) % 2)
-    names = [name for name, measure in MEASURES.items() if measure.of_all]
+    sets = Sets(real, fake, classifier, train, np.array([0.5, 0.5]))
+    names = suiting(classifier, 2)
+    assert names == tuple(name for name, measure in MEASURES.items() if measure.of_all)
     found = measure(sets, names, {"split": "test"})
     values = {name: result["value"] for name, result in found.items()}
     assert all(np.isfinite(value) for value in values.values())
-    assert values["fid"] == frechet_distance(moments(classifier.of(fake)), moments(classifier.of(real)))
+    wanted = frechet_distance(moments(classifier.of(fake)), moments(classifier.of(real)))
+    assert values["fid"] == pytest.approx(wanted, rel=1e-9)
     assert values["fid_infinity"] < values["fid"]
     assert values["classes_covered"] <= 2
     assert values["nearest_training_image"] > values["nearest_training_image_of_test_images"] * 0.9
@@ -74,7 +77,7 @@ def test_ms_ssim_of_large_images():
         ("fidd", 70, "There is no metric 'fidd'"),
         ("is", 70, "is needs a classifier, and the features 'pixels' tell no classes"),
         ("memorisation", 70, "needs the training images"),
-        ("birthday", 70, "birthday needs 200 or more samples for batches of 100; there are 70"),
+        ("birthday", 39, "birthday needs 40 or more samples for batches of 20; there are 39"),
         ("prdc", 5, "prdc needs 6 or more samples for five neighbours; there are 5"),
         ("fid", 64, "fid needs 65 or more samples for a covariance of 64 features that is of full rank; there are 64"),
         ("fid_infinity", 129, "fid_infinity needs 130 or more samples for an extrapolation .* 64 features .* are 129"),
@@ -137,14 +140,44 @@ def test_memory_does_not_grow_with_the_number_of_images(peak, monkeypatch):
 
 def test_order_and_the_last_part_do_not_matter(classifier):
     """600 samples are two whole batches and a part; a sample beyond them would be seen."""
-    real, fake = noise(500, 128), noise(600, 140, seed=1)
-    names = ["fid", "prdc"]
-    found = measure(Sets(real, fake, classifier), names, {})
-    turned = measure(Sets(real[::-1], fake[::-1], classifier), names, {})
-    cut = measure(Sets(real, fake[:-1], classifier), names, {})
-    for name, result in found.items():
-        assert turned[name]["value"] == pytest.approx(result["value"], rel=1e-6)
+    real, fake, train = noise(500, 128), noise(600, 140, seed=1), noise(300, 128, seed=2)
+    # As a generator that repeats itself, so that equal ones could fall into one part of the set.
+    fake[300:400] = fake[200:300]
+    names = suiting(classifier, 2)
+    shares = np.array([0.5, 0.5])
+
+    def of(real, fake):
+        return measure(Sets(real, fake, classifier, train, shares), names, {})
+
+    found = of(real, fake)
+    by_brightness = (images[images.mean((1, 2, 3)).argsort()] for images in (real, fake))
+    assert {name: result["value"] for name, result in of(*by_brightness).items()} == {
+        name: result["value"] for name, result in found.items()
+    }
+    cut = of(real, fake[:-1])
     assert cut["fid"]["value"] != pytest.approx(found["fid"]["value"], rel=1e-6)
+    assert found["fid"]["protocol"]["order"].startswith("by SHA-256")
+
+
+def test_equal_examples_do_not_stand_together():
+    images = np.repeat(noise(100, 128), 2, axis=0)
+    places = np.argsort(random_order(images)).reshape(100, 2)
+    assert (np.abs(np.diff(places)) == 1).mean() < 0.1
+    np.testing.assert_array_equal(images[random_order(images)], images[::-1][random_order(images[::-1])])
+
+
+def test_classes_of_another_data_set_are_none_of_the_data(classifier):
+    """A classifier of a thousand classes has no mode of these ten, though their numbers could be compared."""
+    ten = np.full(10, 0.1)
+    assert suiting(classifier, 10) == tuple(name for name in suiting(classifier, 2) if name != "modes")
+    assert "modes" not in suiting(classifier, 0)
+    images = noise(200, 128)
+    with pytest.raises(
+        UsageError, match=r"modes needs a classifier of the 10 classes of the data, and .* tell 2 others"
+    ):
+        measure(Sets(images, images, classifier, shares=ten), ["modes"], {})
+    with pytest.raises(UsageError, match="modes needs the classes of the data, and they are not known"):
+        measure(Sets(images, images, classifier), ["modes"], {})
 
 
 @pytest.fixture(scope="module")

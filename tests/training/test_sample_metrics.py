@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gdl_jax.data.source import DataSettings, load
+from gdl_jax.data.source import ArraySource, DataSettings, load
 from gdl_jax.errors import UsageError
 from gdl_jax.metrics.classifiers import default_features
 from gdl_jax.pictures.report import histories
 from gdl_jax.steps.devices import make_mesh
 from gdl_jax.training.checkpoint import Checkpoints
-from gdl_jax.training.sample_metrics import metrics_of
+from gdl_jax.training.sample_metrics import drawing, metrics_of, said_of_samples
 from gdl_jax.training.settings import EvalSettings, RunSettings
 
 NEVER = 10**6
@@ -81,6 +82,29 @@ def test_mistakes_are_told_before_training(changes, match, line):
     data = load(DataSettings(size=8, num_examples=40), "train")
     with pytest.raises(UsageError, match=match):
         metrics_of(line(), data, data, RunSettings(eval=EvalSettings(every=1, **changes)), make_mesh())
+
+
+def test_a_conditional_model_draws_classes_as_often_as_the_data(line):
+    class Told(line):
+        num_classes = 3
+
+        def decode(self, state, latents, labels):
+            return jnp.broadcast_to(labels[:, None, None, None].astype(jnp.float32), (len(labels), 2, 2, 1))
+
+        def sample_latents(self, key, num):
+            return jnp.zeros((num, 1))
+
+    labels = np.array([0] * 10 + [2] * 30, np.int32)
+    train = ArraySource("some", {"image": np.zeros((40, 2, 2, 1), np.uint8), "label": labels}, ("a", "b", "c"))
+    drawn = drawing(Told(), train)
+    state = line().init(jax.random.key(0), {"image": np.zeros((2, 8, 8, 1), np.float32)})
+    found = np.asarray(drawn.sample(state, jax.random.key(1), 1000))[:, 0, 0, 0]
+    shares = np.bincount(found.astype(int), minlength=3) / 1000
+    np.testing.assert_allclose(shares, [0.25, 0, 0.75], atol=0.05)
+    assert (np.diff(found) != 0).mean() == pytest.approx(2 * 0.25 * 0.75, abs=0.06)
+    assert said_of_samples(drawn, state)["classes_of_samples"].startswith("at random")
+    assert "classes_of_samples" not in said_of_samples(line(), state)
+    assert said_of_samples(line(), state)["parameters"] == "of this step, no average"
 
 
 def test_a_model_that_draws_nothing(line):
