@@ -26,7 +26,7 @@ torch_uniform: Initializer = initializers.variance_scaling(1 / 3, "fan_in", "uni
 """U(-b, b) with b = 1 / sqrt(fan_in): PyTorch's default for Linear and convolutions.
 
 PyTorch takes out_channels k k for the fan_in of a transposed convolution; so does this on the
-(k, k, out, in) of `ConvTranspose`.
+(k, k, out, in) of `ConvTranspose`. Its biases PyTorch draws from the same interval; here they begin at 0.
 """
 
 torch_uniform_fan_out: Initializer = initializers.variance_scaling(1 / 3, "fan_out", "uniform")
