@@ -27,7 +27,7 @@ from gdl_jax.metrics.spill import blocks, spilled
 from gdl_jax.models.model import Samples
 from gdl_jax.pictures.charts import SOFT, chart, legend_outside, save_chart, style
 from gdl_jax.pictures.curves import PALETTE
-from gdl_jax.pictures.human_study import human_study
+from gdl_jax.pictures.human_study import Task, human_study
 from gdl_jax.pictures.latent_plane import captioned, titled
 from gdl_jax.steps.random import stream_key
 from gdl_jax.training.program import Sampler, make_sampler
@@ -81,8 +81,8 @@ class HumanStudy(OnCheckpoint):
 
     num: int = 25
     """Pictures of either kind."""
-    task: Literal["real_or_fake", "rating"] = "real_or_fake"
-    """Ask whether a picture is real, or how good it is, from 1 to 5."""
+    task: Task = "real_or_fake"
+    """Ask whether a picture is real, how good it is, from 1 to 5, or of pairs of a real and a generated one which."""
     milliseconds: int = 250
     """How long each can be seen; 0: until the answer."""
     seed: int = 0

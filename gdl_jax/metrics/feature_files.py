@@ -91,37 +91,51 @@ def inception_features(
     resize: Resize = "bicubic",
     dtype: DTypeLike = jnp.float32,
 ) -> Features:
-    """Those of Inception v3.
-
-    Its classes are told by the softmax without the biases of the last layer, as the code of Salimans et al. 2016 takes
-    it, and all that publishes inception scores after it.
-
-    Args:
-        path: of the weights.
-        weights: that it holds.
-        mesh: the devices; all of them by default.
-        resize: filter for images of another size.
-        dtype: of the network's computations; published distances are of float32.
+    """Those of Inception v3; see `inception_network_features`.
 
     Raises:
         UsageError: see `from_torch`.
     """
-    network = InceptionV3(dtype=dtype)
+    name = f"inception_{weights.sha256[:8]}"
+    return inception_network_features(name, from_torch(path, weights), weights.sha256, mesh, resize, dtype)
+
+
+def inception_network_features(
+    name: str,
+    variables: dict[str, Any],
+    sha256: str,
+    mesh: Mesh | None = None,
+    resize: Resize = "bicubic",
+    dtype: DTypeLike = jnp.float32,
+) -> Features:
+    """Inputs of the last layer of Inception v3, and its classes.
+
+    These are told by the softmax without the biases of the last layer, as the code of Salimans et al. 2016 takes it,
+    and all that publishes inception scores after it.
+
+    Args:
+        name: of the features; another dtype than float32 is added to it.
+        variables: of `InceptionV3`.
+        sha256: of its weights.
+        mesh: the devices; all of them by default.
+        resize: filter for images of another size.
+        dtype: of the network's computations; published distances are of float32.
+    """
+    network, computed = InceptionV3(dtype=dtype), jnp.dtype(dtype).name
 
     def see(variables: dict[str, Any], images: Array) -> tuple[Array, Array]:
         found = network.apply(variables, images)
-        return found.features, jax.nn.log_softmax(found.logits - variables["params"]["fc"]["bias"])
+        return found.features, jax.nn.log_softmax(found.logits - variables["params"]["fc"]["bias"][None])
 
-    computed = "" if jnp.dtype(dtype) == jnp.float32 else f"_{jnp.dtype(dtype).name}"
     return network_features(
-        f"inception_{weights.sha256[:8]}{computed}",
+        name if computed == "float32" else f"{name}_{computed}",
         "2,048 means of the last maps of Inception v3 in the form of the Frechet Inception distance, computed in "
-        f"{jnp.dtype(dtype).name}; classes by its softmax without the biases of the last layer",
+        f"{computed}; classes by its softmax without the biases of the last layer",
         see,
-        from_torch(path, weights),
+        variables,
         shape=(SIZE, SIZE, 3),
         image_range=(-1.0, 1.0),
-        sha256=weights.sha256,
+        sha256=sha256,
         num_classes=LOGITS,
         resize=resize,
         mesh=mesh,

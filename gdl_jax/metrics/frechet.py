@@ -101,7 +101,8 @@ def frechet_distance(a: Moments, b: Moments) -> float:
     """|m - n|^2 + tr(C + D - 2 (C D)^(1/2)) (Dowson and Landau 1982, eq. 4; Heusel et al. 2017, eq. 6).
 
     tr (C D)^(1/2) is the sum of the roots of the eigenvalues of C^(1/2) D C^(1/2), which is symmetric, so that no
-    complex root appears where a covariance is singular.
+    complex root appears where a covariance is singular. (Valle, chapter 4, takes the trace of the root, and then the
+    trace of this number, which there is none of.)
     """
     (m, c), (n, d) = a, b
     values, vectors = np.linalg.eigh(c)

@@ -40,6 +40,9 @@ class Neighbours(NamedTuple):
 def nearest(queries: Set, references: Set, k: int, *, same: bool = False, metric: Metric = "euclidean") -> Neighbours:
     """The k references nearest to every query.
 
+    Valle, chapter 4, takes all that `argpartition` returns, which is every reference, and its first k in no order; here
+    they are k, and the nearest first.
+
     Args:
         queries: features of the examples that look.
         references: features of those that are found.

@@ -135,9 +135,16 @@ def test_mistakes(dcgan, launch, says, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_pictures_go_where_the_report_finds_them(copied, launch):
+def test_pictures_go_where_the_report_finds_them(copied, launch, dcgan):
+    digits = dcgan.open().experiment.data
     shutil.rmtree(copied / "samples")
-    assert launch("neighbours", copied, "--num", 5, "--shown", 2).code == 0
+    assert launch("neighbours", copied, "--num", 5, "--shown", 2, "--pixels", "l2").code == 0
+    found = json.loads((copied / "samples" / "neighbours_000020.json").read_text())
+    assert found["pixel_distance"] == "the root of the mean squared difference"
+    train, test = (load(digits, split) for split in ("train", "test"))
+    wanted = test.take(some_of(296, 5))["image"][:1] / 255 - train.take(np.arange(1501))["image"] / 255
+    least = np.sqrt(np.square(wanted).mean((1, 2, 3)).min())
+    assert found["shown"]["neighbours_of_test_images"][0]["pixels"]["distances"][0] == pytest.approx(least, rel=1e-5)
     assert launch("report", copied).code == 0
     assert "neighbours closest" in (copied / "report.html").read_text()
 

@@ -70,13 +70,17 @@ def save(folder: Path, **images: np.ndarray) -> Path:
     return folder
 
 
-def test_images_and_masks(tmp_path):
+def test_images_and_masks(tmp_path, capsys):
     rng = np.random.default_rng(0)
     image = rng.integers(0, 200, (16, 16, 3), np.uint8)
     real = save(tmp_path / "real", a=image)
     (found,) = compare_pairs(real, [save(tmp_path / "fake", a=image + 51)]).values()
     assert found["psnr"]["value"] == pytest.approx(20 * np.log10(5))
     assert 0 < found["ssim"]["value"] < 1
+    # Of equal images it is infinite, and JSON knows no such number.
+    pairs.main([str(real), str(real), "--json"])
+    (found,) = json.loads(capsys.readouterr().out).values()
+    assert (found["psnr"]["value"], found["ssim"]["value"]) == (None, pytest.approx(1))
     left, top = np.zeros((2, 8, 8), np.uint8)
     left[:, :4] = top[:4] = 255
     (found,) = compare_pairs(

@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 
 from gdl_jax.errors import UsageError
+from gdl_jax.metrics import features as features_module
+from gdl_jax.metrics.feature_files import inception_features
 from gdl_jax.networks.inception import BLOCKS, SIZE, InceptionV3, from_torch, pooled
 from gdl_jax.networks.weights import Weights
+from gdl_jax.steps.devices import make_mesh
 
 CHANNELS = {
     "Mixed_5b": (35, 256),
@@ -75,11 +78,13 @@ def test_weights_of_another_network_are_named(shapes):
         from_torch(Path("a.pth"), Weights(arrays, ""))
 
 
-def test_activations_are_those_of_pytorch(shapes):
+def test_activations_are_those_of_pytorch(shapes, monkeypatch):
+    """Features, and the classes of the inception score: by the logits without their biases."""
     torch = pytest.importorskip("torch")
+    monkeypatch.setattr(features_module, "IMAGES_PER_CALL", 1)
     arrays = torch_names(shapes)
-    variables = from_torch(Path("a.pth"), Weights(arrays, ""))
-    images = np.random.default_rng(1).uniform(-1, 1, (1, SIZE, SIZE, 3)).astype(np.float32)
+    pixels = np.random.default_rng(1).integers(0, 256, (1, SIZE, SIZE, 3), np.uint8)
+    images = (pixels / 127.5 - 1).astype(np.float32)
 
     def conv(x, name, stride=1, padding=0):
         y = torch.nn.functional.conv2d(x, torch.tensor(arrays[f"{name}.conv.weight"]), None, stride, padding)
@@ -135,9 +140,15 @@ def test_activations_are_those_of_pytorch(shapes):
         x = large(x, "Mixed_7b", average)
         x = large(x, "Mixed_7c", lambda x: torch.nn.functional.max_pool2d(x, 3, 1, 1))
         features = x.mean((2, 3))
-        logits = features @ torch.tensor(arrays["fc.weight"]).T + torch.tensor(arrays["fc.bias"])
+        log_probabilities = torch.log_softmax(features @ torch.tensor(arrays["fc.weight"]).T, 1)
 
-    found = jax.jit(InceptionV3().apply)(variables, images)
+    mesh = make_mesh(jax.devices()[:1])
+    known = inception_features(Path("a.pth"), Weights(arrays, "ab"), mesh)
+    found = known.look(pixels)
     scale = float(features.abs().max())
     np.testing.assert_allclose(found.features / scale, features / scale, atol=2e-5)
-    np.testing.assert_allclose(found.logits / scale, logits / scale, atol=1e-4)
+    np.testing.assert_allclose(found.log_probabilities / scale, log_probabilities / scale, atol=1e-4)
+    assert (known.name, known.num_classes) == ("inception_ab", 1008)
+    half = inception_features(Path("a.pth"), Weights(arrays, "ab"), mesh, dtype=jnp.bfloat16)
+    assert half.name == "inception_ab_bfloat16"
+    assert "computed in bfloat16" in half.description

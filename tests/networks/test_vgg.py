@@ -116,6 +116,51 @@ def test_activations_are_those_of_pytorch(depth, size, layers, tmp_path, monkeyp
         np.testing.assert_allclose(found[layer] / scale, array / scale, atol=2e-5, err_msg=layer)
 
 
+def test_activations_of_a_file_of_keras(tmp_path, monkeypatch):
+    """BGR less its means, kernels (rows, columns, in, out), maps flattened row by row: as Keras' own VGG has it."""
+    torch, h5py = pytest.importorskip("torch"), pytest.importorskip("h5py")
+    monkeypatch.setattr(vgg, "CHANNELS", (4, 6, 8, 10, 12))
+    rng, arrays, channels_in = np.random.default_rng(0), {}, 3
+    for number, channels in convolutions(16):
+        spread = np.sqrt(2 / (9 * channels_in))
+        arrays[f"block{number[0]}_conv{number[2]}"] = rng.normal(0, spread, (3, 3, channels_in, channels))
+        channels_in = channels
+    arrays |= {
+        "fc1": rng.normal(0, 0.06, (49 * 12, 7)),
+        "fc2": rng.normal(size=(7, 7)),
+        "predictions": rng.normal(size=(7, 5)),
+    }
+    arrays = {name: array.astype(np.float32) for name, array in arrays.items()}
+    biases = {name: rng.normal(0, 0.1, array.shape[-1]).astype(np.float32) for name, array in arrays.items()}
+    with h5py.File(tmp_path / "vgg.h5", "w") as file:
+        for name, array in arrays.items():
+            file[f"model_weights/{name}/{name}/kernel:0"], file[f"model_weights/{name}/{name}/bias:0"] = (
+                array,
+                biases[name],
+            )
+    image = rng.random((1, 224, 224, 3), np.float32)
+
+    x = torch.tensor(255 * image[..., ::-1] - np.array([103.939, 116.779, 123.68], np.float32)).permute(0, 3, 1, 2)
+    wanted = {}
+    for name in (name for name in arrays if name.startswith("block")):
+        if name.endswith("_conv1") and name != "block1_conv1":
+            x = torch.nn.functional.max_pool2d(x, 2)
+        kernel = torch.tensor(arrays[name]).permute(3, 2, 0, 1)
+        x = torch.relu(torch.nn.functional.conv2d(x, kernel, torch.tensor(biases[name]), padding=1))
+        wanted[f"relu{name[5]}_{name[-1]}"] = x.permute(0, 2, 3, 1)
+    x = torch.nn.functional.max_pool2d(x, 2).permute(0, 2, 3, 1).reshape(1, -1)
+    for name, layer in (("fc1", "relu6"), ("fc2", "relu7"), ("predictions", "logits")):
+        x = x @ torch.tensor(arrays[name]) + torch.tensor(biases[name])
+        x = wanted[layer] = x if layer == "logits" else torch.relu(x)
+
+    layers = ("relu1_1", "relu3_3", "relu5_3", "relu6", "relu7", "logits")
+    network, variables, _ = load_vgg(tmp_path / "vgg.h5", layers)
+    for layer, found in zip(layers, jax.jit(network.apply)(variables, image), strict=True):
+        scale = float(wanted[layer].abs().max())
+        assert scale > 0.1
+        np.testing.assert_allclose(found / scale, wanted[layer] / scale, atol=2e-5, err_msg=layer)
+
+
 ARRAYS = {"kernel": np.random.default_rng(0).normal(size=(3, 3, 3, 64)).astype(np.float32), "bias": np.ones(64, "f4")}
 
 

@@ -44,16 +44,33 @@ SUBJECT = """
     if (seen.length % 2 === 0 && !picture.hidden) { seen.pop(); return; }
     if (getComputedStyle(start).display !== "none") throw new Error("the start button is still there");
     const real = study.items[current].real !== (current === study.items.length - 1);
-    const key = study.task === "rating" ? (real ? "5" : "2") : (real ? "r" : "g");
+    const keys = {rating: ["5", "2"], pairs: ["l", "r"], real_or_fake: ["r", "g"]}[study.task];
+    const key = keys[real ? 0 : 1];
     document.body.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true}));
     document.title = seen.join(" ") + "|" + csv();
   }, 20);"""
 
 
-@pytest.mark.parametrize("task", ["real_or_fake", "rating"])
+def test_pairs_side_by_side():
+    """Each sample once beside a real picture, at both sides equally often."""
+    real, fake = (np.full((6, 4, 8, 1), value, np.uint8) for value in (200, 50))
+    items = study_of(human_study(real, fake, name="a", task="pairs"))["items"]
+    for item in items:
+        picture = Image.open(io.BytesIO(base64.b64decode(item["image"].removeprefix("data:image/png;base64,"))))
+        columns = np.asarray(picture).mean(0)
+        assert columns.shape == (18,)
+        assert (columns[:8] == (200 if item["real"] else 50)).all()
+        assert (columns[10:] == (50 if item["real"] else 200)).all()
+    assert sorted(item["index"] for item in items) == list(range(6))
+    assert sum(item["real"] for item in items) == 3
+
+
+@pytest.mark.parametrize("task", ["real_or_fake", "rating", "pairs"])
 def test_a_subject_is_timed_and_scored(task, tmp_path, browse):
     path = tmp_path / "study.html"
-    path.write_text(human_study(REAL, FAKE, name="dcgan_000020", task=task, milliseconds=100))
+    # Six to answer: of pairs each takes two pictures.
+    shown = [np.repeat(images, 2 if task == "pairs" else 1, axis=0) for images in (REAL, FAKE)]
+    path.write_text(human_study(*shown, name="dcgan_000020", task=task, milliseconds=100))
     dom = browse(path, SUBJECT, 20_000)
     seen, answers = re.search(r"<title>(.*?)\|(.*?)</title>", dom, re.DOTALL).groups()
     # Every second waited until the picture had gone.
@@ -67,6 +84,9 @@ def test_a_subject_is_timed_and_scored(task, tmp_path, browse):
     if task == "rating":
         fake = [2, 2, 2] if items[-1]["real"] else [2, 2, 5]
         assert table["mean opinion of generated pictures"].startswith(f"{np.mean(fake):.2f}")
+    elif task == "pairs":
+        assert table["pairs in which the real picture was chosen"].startswith("83 % (44 % to 97 %)")
+        assert {row[5] for row in rows} == {"real left", "real right"}
     else:
         assert table["right answers"].startswith("83 % (44 % to 97 %)")  # Wilson's interval of 5 of 6
         wrong = "real pictures taken for generated" if items[-1]["real"] else "generated pictures taken for real"
