@@ -1,9 +1,10 @@
-"""A study of how a GAN's metrics tell that its training fails."""
+"""Studies of what a GAN's metrics tell: whether its training fails, and whether its samples get better."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from functools import partial
+from typing import ClassVar, Self
 
 import jax
 import jax.numpy as jnp
@@ -11,12 +12,15 @@ import numpy as np
 import optax
 from jax import Array
 from jaxtyping import Float, Key
+from scipy.stats import spearmanr
 
 from experiments.gaussian_gans import Mixture, point_gan, start, train
 from experiments.registry import Findings, Study, register
-from gdl_jax.losses.adversarial import non_saturating
+from gdl_jax.losses.adversarial import non_saturating, wasserstein
+from gdl_jax.losses.penalties import gradient_penalty
 from gdl_jax.metrics.modes import ring
 from gdl_jax.metrics.monitor import Alarm, Series, running, watch
+from gdl_jax.models.gan import GAN, Regulariser
 from gdl_jax.pictures.charts import INK, SOFT, chart
 from gdl_jax.pictures.curves import PALETTE
 from gdl_jax.steps.random import stream_key
@@ -131,4 +135,120 @@ def _figure(metrics, drawn, real, alarms: dict[str, list[Alarm]]):
         handles, labels = plot.get_legend_handles_labels()
         entries = dict(zip(labels, handles, strict=True)) | entries
     figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=5)
+    return figure
+
+
+LOOKS = 40
+LOSSES: dict[str, GAN] = {
+    "non-saturating": point_gan(non_saturating(), latent_size=4, learning_rate=2e-4),
+    "Wasserstein": replace(
+        point_gan(
+            wasserstein(),
+            latent_size=4,
+            regularisers=(Regulariser(penalty=gradient_penalty, weight=10.0),),
+            discriminator_repeats=10,
+        ),
+        optimizers={"generator": optax.adam(1e-4, b1=0, b2=0.9), "discriminator": optax.adam(1e-3, b1=0, b2=0.9)},
+    ),
+}
+"""A critic tells the distance only where it is near its best: it has ten large steps for a small one."""
+
+
+@register(
+    "informative_losses",
+    paper="Arjovsky et al. 2017, arXiv:1701.07875, section 4.2; Foster, Generative Deep Learning, chapter 4",
+    systems=("F22",),
+)
+@dataclass(frozen=True, kw_only=True)
+class InformativeLosses(Study):
+    """Whether a loss tells how good the samples are: a GAN's does not, minus that of a critic does.
+
+        python -m experiments.run informative_losses
+
+    Trains two GANs on eight Gaussians on a circle, with the non-saturating loss and with Wasserstein's, its critic held
+    1-Lipschitz by a gradient penalty. Shows forty times along the way the losses beside the energy distance of samples
+    and data (Szekely, Rizzo 2013), which is 0 for equal distributions. Prints rank correlations with that distance
+    after the first twentieth of the training.
+
+    The energy distance falls in both from 2 to 0.13 (seed 0; 30 s of CPU). The non-saturating generator's loss is 0.67
+    at first and 0.75 at last, and its rank correlation with the distance is 0.14; the critic's estimate of the distance
+    falls along, with 0.98. Of the Wasserstein generator's loss only changes have a meaning: the critic's scores drift.
+    """
+
+    steps: int = 2000
+    """Of each generator."""
+    seed: int = 0
+    """Of the first parameters and of all draws."""
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"steps": (LOOKS, 1e6)}
+
+    @classmethod
+    def presets(cls) -> dict[str, Self]:
+        """See `Study`."""
+        return {"smoke": cls(steps=600)}
+
+    def run(self) -> Findings:
+        """See `Study`."""
+        key = stream_key(self.seed, "informative losses")
+        real = np.asarray(RING.draw(key, 500).reshape(500, 2))
+        numbers, found = {}, {}
+        for name, model in LOSSES.items():
+            metrics, drawn = jax.device_get(self._watched(model, key))
+            distances = np.array([energy_distance(points, real) for points in drawn])
+            losses = {"loss of the generator": metrics["generator/loss"]}
+            if name == "Wasserstein":
+                # Without the penalty: what the critic takes for the distance.
+                losses["distance by the critic"] = (
+                    metrics["discriminator/logit_real"] - metrics["discriminator/logit_fake"]
+                )
+            else:
+                losses["loss of the discriminator"] = metrics["discriminator/loss"]
+            found[name] = distances, losses
+            numbers[f"{name}/energy_distance_at_last"] = float(distances[-1])
+            for kind, values in losses.items():
+                late = slice(LOOKS // 20, None)
+                numbers[f"{name}/correlation_of_{kind}"] = float(spearmanr(values[late], distances[late]).statistic)
+        text = "Rank correlation with the distance of the samples: " + "; ".join(
+            f"{kind} ({name}) {numbers[f'{name}/correlation_of_{kind}']:.2f}"
+            for name, (_, losses) in found.items()
+            for kind in losses
+        )
+        return Findings(numbers=numbers, figures={"losses": _losses_figure(found, self.steps)}, text=text + ".")
+
+    def _watched(self, model: GAN, key: Array) -> tuple[dict[str, Array], Array]:
+        """The mean metrics of every fortieth of the training, and what the generator draws after it."""
+
+        # There is much to compile here, and little to run.
+        @partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+        def work():
+            def part(state, number):
+                k_part = jax.random.fold_in(key, number)
+                state, metrics = train(model, state, RING.draw, k_part, self.steps // LOOKS, batch_size=BATCH_SIZE)
+                points = model.sample(state, key, 500).reshape(500, 2)
+                return state, (jax.tree.map(jnp.mean, metrics), points)
+
+            return jax.lax.scan(part, start(model, key, BATCH_SIZE), jnp.arange(LOOKS))[1]
+
+        return work()
+
+
+def energy_distance(x: Float[np.ndarray, "n axes"], y: Float[np.ndarray, "m axes"]) -> float:
+    """2 E|x - y| - E|x - x'| - E|y - y'| over all pairs, Szekely and Rizzo 2013, eq. 6.1."""
+
+    def mean(a: np.ndarray, b: np.ndarray) -> float:
+        return float(np.linalg.norm(a[:, None] - b[None], axis=2).mean())
+
+    return 2 * mean(x, y) - mean(x, x) - mean(y, y)
+
+
+def _losses_figure(found: dict, steps: int):
+    figure, axes = chart(2, len(found), width=10, height=5.4, sharex=True)
+    places = steps / LOOKS * np.arange(1, LOOKS + 1)
+    for i, (name, (distances, losses)) in enumerate(found.items()):
+        for j, (kind, values) in enumerate(losses.items()):
+            axes[i].plot(places, values, color=PALETTE[j], label=kind)
+        axes[i].set(title=f"{name}: losses")
+        axes[i].legend()
+        axes[len(found) + i].plot(places, distances, color=INK)
+        axes[len(found) + i].set(title="Energy distance of the samples", xlabel="step", yscale="log")
     return figure

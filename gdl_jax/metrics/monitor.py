@@ -88,20 +88,23 @@ def spikes(series: Series, *, deviations: float = 5.0, window: float = WINDOW) -
 
 
 def oscillates(series: Series, *, above: float = 1.0, window: int = 100) -> int | None:
-    """The first step at the end of a window in which a loss had a standard deviation above so much.
+    """The first step at the end of a window in which a loss strayed from a straight line by so much, root mean square.
 
-    None for a loss that is ever below 0: the scores of a critic have no scale of their own.
+    A loss that only rises or falls does not. None for a loss that is ever below 0: a critic's scores have no scale.
 
     Args:
         series: of finite values, at least ten in a window.
-        above: one nat, for the cross-entropy; a healthy discriminator's is within 2 ln 2.
-        window: steps.
+        above: in nats, for the cross-entropy; that of a healthy discriminator lies within 2 ln 2.
+        window: steps, of which at least ten have values.
     """
     if (series.values < 0).any():
         return None
     for i, last in enumerate(series.steps):
         first = int(np.searchsorted(series.steps, last - window, side="right"))
-        if last - series.steps[0] >= window and i - first >= 9 and series.values[first : i + 1].std() > above:
+        if last - series.steps[0] < window or i - first < 9:
+            continue
+        moments = np.cov(series.steps[first : i + 1], series.values[first : i + 1], bias=True)
+        if moments[1, 1] - moments[0, 1] ** 2 / moments[0, 0] > above**2:
             return int(last)
     return None
 
@@ -126,7 +129,7 @@ def _watch(metrics: Mapping[str, Series]) -> Iterator[Alarm]:
         if name == "discriminator/loss" and (step := vanished(series)) is not None:
             yield Alarm(step, name, "below 0.001 for 200 steps: nothing is left for the generator to learn from")
         if name.endswith("/loss") and (step := oscillates(series)) is not None:
-            yield Alarm(step, name, "a deviation above 1 in 100 steps: it swings and does not settle")
+            yield Alarm(step, name, "swings by more than 1 within 100 steps")
         if name.endswith("/gradient_norm") and (step := exceeded(series)) is not None:
             yield Alarm(step, name, "above 100: updates are large")
         if name == "discriminator/loss" and len(jumps := spikes(series)):

@@ -18,14 +18,15 @@ import pytest
 from PIL import Image
 
 from experiments.manifolds import GENERATORS
+from experiments.monitors import energy_distance
 from experiments.registry import load_all, load_studies, read_catalogue
 
 STUDIES = load_studies()
 
 OF_THE_CATALOGUE = (
     "F01 F02 F03 F04 F05 F06 F07 F09 LA01 LA02 LA03 LA04 LA05 LA12 LA13 LA14 LA35 LA36 S02 S03 S04 S05 S21 S28 S31 "
-    "11.1 11.2 11.3 11.4 11.5 11.7"
-    " F22 F24 F26 J16 L7.6 L7.8 LA18 S16 S18 S20 S30 S34 S38 S41"
+    "11.1 11.2 11.3 11.4 11.5 11.6 11.7"
+    " F22 F24 F26 J16 L7.6 L7.8 LA18 S16 S18 S20 S24 S30 S34 S35 S38 S41"
 )
 
 
@@ -425,6 +426,16 @@ def test_training_monitor(of):
     assert numbers["generator too slow/accuracy_fake"] > 0.98
     assert numbers["steps too large/largest_gradient_norm"] > 100
     assert "discriminator/loss: below 0.001 for 200 steps" in study.config["text"]
+
+
+def test_informative_losses(of):
+    """Both generators come nearer; the loss of the one does not tell so, the distance that the critic sees does."""
+    numbers = of("informative_losses").numbers
+    for name in ("non-saturating", "Wasserstein"):
+        assert numbers[f"{name}/energy_distance_at_last"] < 1
+    assert numbers["Wasserstein/correlation_of_distance by the critic"] > 0.9
+    assert numbers["non-saturating/correlation_of_loss of the generator"] < 0.3
+    assert energy_distance(np.array([[0.0], [2.0]]), np.array([[1.0]])) == pytest.approx(2 * 1 - 1)
 
 
 def test_concept_figures(of):

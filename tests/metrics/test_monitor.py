@@ -57,6 +57,7 @@ def test_a_loss_that_swings_more_and_more():
     # Where the mean amplitude of the last 100 steps is the root of 2.
     assert found == pytest.approx(250 * np.sqrt(2) + 50, abs=15)
     assert oscillates(series(swings[:300])) is None
+    assert oscillates(series(4 + steps)) is None
     assert oscillates(series(swings - 4)) is None
     assert oscillates(series(swings[::50], every=50)) is None
     assert [alarm.step for alarm in watch({"generator/loss": series(swings)})] == [found]
