@@ -172,6 +172,7 @@ class ConvVAE(Experiment):
         python -m experiments.run vae
         TFDS_DATA_DIR=... python -m experiments.run vae --preset paper
         TFDS_DATA_DIR=... python -m experiments.run vae --preset dense
+        TFDS_DATA_DIR=... python -m experiments.run vae --preset valle
 
     The ELBO is in nats per image, the cross-entropy with the grey pixels being taken for the likelihood. On the digits
     that scikit-learn ships (seed 0): test/elbo -150.2 after 2,000 steps, 3:42 minutes of CPU time; with
@@ -184,7 +185,10 @@ class ConvVAE(Experiment):
     over the latent dimensions in Jiang and Lanham is kept in their presets (--kl-reduce mean).
 
     The preset dense, 1.08 million parameters and 20 latent dimensions, on MNIST: test/elbo -99.78, test/log_prob (64
-    samples) -97.32 after 10 epochs, 4:12 minutes of training on two cores that other programs shared.
+    samples) -97.32 after 10 epochs, 4:12 minutes of training on two cores that other programs shared. The preset valle,
+    one hidden layer of 500 tanh units as in the paper, 0.72 times the arithmetic: -107.65, log_prob (4 samples)
+    -105.48, 74 s of CPU time; with --optimizer.learning-rate 2e-3 --optimizer.cosine-steps 4680 -106.97, (64 samples)
+    -103.90. (The VAE among Flax's examples, as large as this one, reaches about -104.)
     """
 
     steps: int = 2000
