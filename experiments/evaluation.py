@@ -107,9 +107,9 @@ def evaluate(options: Evaluate) -> None:
                 raise UsageError(f"{run.saved['name']} draws no images that could be measured; leave {said} out.")
     chosen = None if options.features is None else open_features(options.features, mesh, options.resize)
     state = put(jax.tree.map(np.asarray, run.state), replicated(mesh))
-    title = f"{run.saved['name']}, step {run.step}, {len(test)} test examples of {data.name}"
+    title = f"{run.saved['name']}, step {run.step}, {len(test)} test examples of {data.full_name}"
     if options.metrics:
-        found = _metrics(options, run, state, chosen or default_features(data.name, mesh, options.resize), mesh)
+        found = _metrics(options, run, state, chosen or default_features(data.full_name, mesh, options.resize), mesh)
         if options.json:
             print(json_text(found))
         else:
@@ -119,7 +119,7 @@ def evaluate(options: Evaluate) -> None:
     observer = Observer(run.model, train, test, run.experiment, mesh, seen)
     values = observer.evaluate(state)
     found = {"name": run.saved["name"], "workdir": str(options.workdir), "step": run.step}
-    found |= {"data": data.name, "num_test": len(test), "seed": run.experiment.seed}
+    found |= {"data": data.full_name, "num_test": len(test), "seed": run.experiment.seed}
     found |= {"metrics": values, "protocol": observer.protocol()}
     if options.json:
         print(json_text(found))
@@ -152,7 +152,7 @@ def _metrics(
         seed=options.seed,
         path=options.path,
     )
-    said = {"run": run.saved["name"], "workdir": str(options.workdir), "step": run.step, "data": data.name}
+    said = {"run": run.saved["name"], "workdir": str(options.workdir), "step": run.step, "data": data.full_name}
     return metrics.results(state, images=options.images, protocol=said)
 
 

@@ -146,7 +146,7 @@ class Judged(Shelf):
         return {
             "run": self.run.saved["name"],
             "step": self.run.step,
-            "data": self.run.experiment.data.name,
+            "data": self.run.experiment.data.full_name,
             "features": self.features.name,
             "features_description": self.features.description,
             "features_sha256": self.features.sha256,
@@ -164,7 +164,7 @@ def open_judged(options: OnSamples) -> Judged:
     run = open_run(options.workdir, options.checkpoint)
     if not isinstance(run.model, Samples):
         raise UsageError(f"{run.saved['name']} draws no images that could be judged.")
-    name = run.experiment.data.name
+    name = run.experiment.data.full_name
     features = default_features(name) if options.features is None else open_features(options.features)
     return Judged(run, check_shelf(options.out, options.workdir), features, options.seed)
 
@@ -285,7 +285,10 @@ def show_modes(options: ShowModes) -> None:
     shares = np.bincount(labels, minlength=len(classes)) / len(labels)
     found = class_coverage(log_probabilities, shares)
     missing = [name for name, share, wanted in zip(classes, found.shares, shares, strict=True) if wanted and not share]
-    words = f"missing: {', '.join(missing)}" if missing else "no class is missing"
+    listed = (
+        f"missing: {', '.join(missing)}" if len(classes) <= MOST_NAMED else f"{len(missing)} of {len(classes)} missing"
+    )
+    words = listed if missing else "no class is missing"
     numbers = {"covered": found.covered, "divergence": found.divergence, "confidence": found.confidence}
     if not shares.all():
         numbers["samples_of_other_classes"] = found.outside
@@ -303,7 +306,18 @@ def show_modes(options: ShowModes) -> None:
     print(f"  {'mean confidence of the classifier':<48} {found.confidence:.4g}")
 
 
+MOST_NAMED = 40
+"""Classes, in a chart and in its title."""
+
+
 def _bars(classes: Sequence[str], samples: np.ndarray, data: np.ndarray, title: str):
+    if len(classes) > MOST_NAMED:
+        figure, (axes,) = chart(width=6.4, height=3.4)
+        for shares, colour, label in ((samples, PALETTE[0], "samples"), (data, SOFT, "data")):
+            axes.plot(np.sort(shares)[::-1], color=colour, label=label)
+        axes.set(title=title, ylabel="share", xlabel="classes, the most frequent first", ylim=(0, None))
+        legend_outside(axes, 2)
+        return figure
     figure, (axes,) = chart(width=max(6.4, 0.5 * len(classes)), height=3.4)
     places = np.arange(len(classes))
     axes.bar(places - 0.2, samples, 0.4, color=PALETTE[0], label="samples")

@@ -239,14 +239,22 @@ class DataSettings:
     classes: tuple[str, ...] = ()
     """Of these examples only those of these classes, by names or numbers (default: all)."""
 
+    stacked: bool = False
+    """Three random examples of a grey set as the red, green and blue of one image: of ten digits 1,000 classes."""
+
     seed: int = 0
-    """Seed of the generated sets (shapes, faces, noise); stored data do not depend on it."""
+    """Seed of the generated sets (shapes, faces, noise) and of stacked; stored data do not depend on it."""
 
     placement: Literal["auto", "device", "host"] = "auto"
     """Where the examples wait: in the accelerator's memory, streamed from the host, or chosen by their size."""
 
     flip: bool = False
     """Mirror every second image at random while training."""
+
+    @property
+    def full_name(self) -> str:
+        """What the set is called: its classifier's name where there is one."""
+        return f"stacked_{self.name}" if self.stacked else self.name
 
     def __post_init__(self):
         for field in ("size", "crop", "num_examples"):
@@ -274,11 +282,13 @@ def load(settings: DataSettings, split: Split) -> Source:
     # Each of these modules builds on this one, and importing TFDS or scikit-learn takes longer than most data sets.
     module = importlib.import_module(f"gdl_jax.data.{settings.name if settings.name in BUILT_IN else 'tfds'}")
     source = module.load(settings, split)
-    if not settings.classes:
-        return source
-    if "label" not in source.spec or not source.classes:
-        raise UsageError(f"The images of {settings.name!r} have no labels: leave --data.classes out.")
-    return of_classes(source, settings.classes, source.labels)
+    if settings.classes:
+        if "label" not in source.spec or not source.classes:
+            raise UsageError(f"The images of {settings.name!r} have no labels: leave --data.classes out.")
+        source = of_classes(source, settings.classes, source.labels)
+    if settings.stacked:
+        source = importlib.import_module("gdl_jax.data.stacked").Stacked(source, settings.seed)
+    return source
 
 
 def reject_crop(settings: DataSettings) -> None:

@@ -31,17 +31,22 @@ FOLDER = Path(__file__).with_name("weights")
 SHIPPED: Mapping[str, Path] = {path.stem: path for path in sorted(FOLDER.glob("*.safetensors"))}
 """Of each data set that has one; `python -m experiments.feature_classifiers` makes them."""
 
+STACKED = tuple(f"stacked_{name}" for name in ("digits", "mnist", "fashion_mnist"))
+"""Three of such images as colours of one: see `gdl_jax.data.stacked`. The classifier looks at each colour."""
+
 KEY = "classifier of gdl_jax"
 """Of the metadata, the only one: a file with several has them in any order, and so no digest that stays the same."""
 
 
 def default_features(data: str, mesh: Mesh | None = None, resize: Resize = "bicubic") -> Features:
     """Those of the classifier that comes with this library for the data set of this name, else pixels."""
-    return shipped_features(data, mesh, resize) if data in SHIPPED else PIXELS
+    return shipped_features(data, mesh, resize) if data in (*SHIPPED, *STACKED) else PIXELS
 
 
 def shipped_features(data: str, mesh: Mesh | None = None, resize: Resize = "bicubic") -> Features:
     """See `default_features`."""
+    if data in STACKED:
+        return _stacked_features(data, mesh, resize)
     return classifier_features(SHIPPED[data], read_weights(SHIPPED[data]), mesh, resize)
 
 
@@ -158,6 +163,37 @@ def classifier_features(path: Path, weights: Weights, mesh: Mesh | None = None, 
         shape=shape,
         image_range=image_range,
         sha256=weights.sha256,
+        resize=resize,
+        mesh=mesh,
+    )
+
+
+def _stacked_features(data: str, mesh: Mesh | None, resize: Resize) -> Features:
+    """Of every colour what goes into the last layer, and the classes of all three: sums of their log-probabilities."""
+    path = SHIPPED[data.removeprefix("stacked_")]
+    weights = read_weights(path)
+    network, variables, (height, width, _), image_range, _ = stored_classifier(path, weights)
+
+    def see(
+        variables: Mapping[str, Any], images: Float[Array, "num height width 3"]
+    ) -> tuple[Float[Array, "num units"], Float[Array, "num classes"]]:
+        colours = jnp.moveaxis(images, -1, 1).reshape(-1, height, width, 1)
+        features, logits = (network.apply(variables, colours, train=False, penultimate=p) for p in (True, False))
+        red, green, blue = jnp.moveaxis(jax.nn.log_softmax(logits).reshape(len(images), 3, -1), 1, 0)
+        classes = red[:, :, None, None] + green[:, None, :, None] + blue[:, None, None, :]
+        return features.reshape(len(images), -1), classes.reshape(len(images), -1)
+
+    name = f"{data}_classifier_{weights.sha256[:8]}"
+    return network_features(
+        name,
+        f"inputs of the last layer of {name} for red, green and blue (the number is the beginning of the SHA-256 of "
+        f"{path.name})",
+        see,
+        variables,
+        shape=(height, width, 3),
+        image_range=image_range,
+        sha256=weights.sha256,
+        num_classes=network.num_classes**3,
         resize=resize,
         mesh=mesh,
     )

@@ -15,7 +15,7 @@ from jax.sharding import Mesh
 from jax.typing import DTypeLike
 
 from gdl_jax.errors import UsageError
-from gdl_jax.metrics.classifiers import SHIPPED, classifier_features, is_classifier, shipped_features
+from gdl_jax.metrics.classifiers import SHIPPED, STACKED, classifier_features, is_classifier, shipped_features
 from gdl_jax.metrics.features import PIXELS, RAW_PIXELS, Features, Resize, network_features
 from gdl_jax.networks.cnn import CNN, Block
 from gdl_jax.networks.inception import LOGITS, SIZE, InceptionV3, from_torch, is_inception
@@ -25,7 +25,7 @@ from gdl_jax.networks.weights import Weights, read_weights
 
 RANDOM = "random"
 
-BUILT_IN = (PIXELS.name, RAW_PIXELS.name, RANDOM, *SHIPPED)
+BUILT_IN = (PIXELS.name, RAW_PIXELS.name, RANDOM, *SHIPPED, *STACKED)
 """The names of features that come with this library: pixels, an untrained network, and the classifiers of data sets."""
 
 
@@ -48,7 +48,7 @@ def open_features(name: str, mesh: Mesh | None = None, resize: Resize = "bicubic
     }
     if name in known:
         return known[name]()
-    if name in SHIPPED:
+    if name in (*SHIPPED, *STACKED):
         return shipped_features(name, mesh, resize)
     path = Path(name)
     weights = read_weights(path)

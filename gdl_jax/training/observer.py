@@ -26,7 +26,7 @@ from gdl_jax.steps.phases import Batch
 from gdl_jax.steps.random import stream_key
 from gdl_jax.steps.state import TrainState
 from gdl_jax.training.program import Reconstructor, Sampler, make_reconstructor, make_sampler, prepare
-from gdl_jax.training.sample_metrics import MAX_IMAGES
+from gdl_jax.training.sample_metrics import MAX_IMAGES, drawing
 from gdl_jax.training.settings import RunSettings
 from gdl_jax.training.sharding import local_rows, put, replicated, split_along
 
@@ -105,7 +105,8 @@ def protocol(train: Source, test: Source, features: Sequence[Features]) -> dict[
     for each in features:
         found[f"frechet_{each.name}"] = (
             f"Frechet distance between Gaussians fitted to the features of {num} samples and of {num} test images, "
-            f"at random; features: {each.description}; samples with averaged parameters where the model keeps them"
+            f"at random; features: {each.description}; samples with averaged parameters where the model keeps them, "
+            "and where it is given classes as often of each as training images are"
         )
         found[f"frechet_{each.name}_of_training_images"] = (
             f"the same with {min(num, len(train))} training images, drawn at random, for samples"
@@ -129,6 +130,12 @@ class Observer:
     def sample(self) -> Sampler:
         """Draws uint8 images."""
         return make_sampler(self.model, self.mesh)
+
+    @cached_property
+    def _sample_as_data(self) -> Sampler:
+        """Classes as often as the data have them: a picture shows one after the other, a distance must not."""
+        drawn = drawing(self.model, self.train)
+        return self.sample if drawn is self.model else make_sampler(drawn, self.mesh)
 
     @cached_property
     def reconstruct(self) -> Reconstructor:
@@ -188,7 +195,8 @@ class Observer:
         seed, batch_size = self.settings.seed, self.settings.batch_size
         found = {}
         if isinstance(self.model, Samples):
-            found |= evaluate_samples(self.sample, state, self.train, self.test, seed=seed, features=self.features)
+            draw = self._sample_as_data
+            found |= evaluate_samples(draw, state, self.train, self.test, seed=seed, features=self.features)
         if isinstance(self.model, Evaluates):
             found |= evaluate_examples(self.model, state, self.test, batch_size=batch_size, seed=seed, mesh=self.mesh)
         return {f"test/{name}": value for name, value in found.items()}

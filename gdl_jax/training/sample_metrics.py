@@ -104,25 +104,25 @@ class SampleMetrics:
         return None if found is None else (self._name(found[0]), found[1])
 
     @cached_property
-    def _real(self) -> tuple[Images, Float[np.ndarray, " classes"] | None]:
-        """Images, and the shares of the classes among them."""
-        source, num_classes = self._source, classes_of(self._source)
-        if not num_classes:
-            return taken(source, self._chosen), None
-        found = (source.take(part) for part in blocks(self._chosen, IMAGES_PER_CALL))
-        images, labels = spilled((part["image"], part["label"]) for part in found)
-        return images, np.bincount(labels, minlength=num_classes) / len(labels)
+    def _real(self) -> Images:
+        return taken(self._source, self._chosen)
+
+    @property
+    def _shares(self) -> Float[np.ndarray, " classes"] | None:
+        """Of the classes in the whole split."""
+        num_classes = classes_of(self._source)
+        return shares_of(self._source, num_classes) if num_classes else None
 
     @cached_property
     def _looked(self) -> Seen:
         """Once for the whole of a training."""
-        return self.features.look(self._real[0])
+        return self.features.look(self._real)
 
     @cached_property
     def _digest(self) -> str:
         """Of the test images, as they are compared."""
         found = hashlib.sha256()
-        for part in blocks(self._real[0]):
+        for part in blocks(self._real):
             found.update(np.ascontiguousarray(part).data)
         return found.hexdigest()
 
@@ -150,7 +150,7 @@ class SampleMetrics:
         Raises:
             UsageError: images of the data would be compared with themselves, or there are too few.
         """
-        real, shares = self._real
+        real = self._real
         if images == "samples":
             key = stream_key(self.seed, "evaluate samples")
             (fake,) = spilled((part,) for part in self._draw(state, key, self.num_samples))
@@ -175,7 +175,7 @@ class SampleMetrics:
             **protocol,
         }
         decoder = decoder_of(self.model, state)
-        sets = Sets(real, fake, self.features, known, shares, lambda: self._looked, decoder, self.path)
+        sets = Sets(real, fake, self.features, known, self._shares, lambda: self._looked, decoder, self.path)
         return measure(sets, self.names, said)
 
     def values(self, state: TrainState) -> dict[str, float]:
@@ -218,7 +218,12 @@ def drawing(model: Samples, train: Source) -> Samples:
     num_classes = getattr(model, "num_classes", 0)
     if not num_classes or not classes_of(train):
         return model
-    return ClassesAsInData(model, tuple((np.bincount(train.labels, minlength=num_classes) / len(train)).tolist()))
+    return ClassesAsInData(model, tuple(shares_of(train, num_classes).tolist()))
+
+
+def shares_of(source: Source, num_classes: int) -> Float[np.ndarray, " {num_classes}"]:
+    """Of the classes in a source; they add up to 1."""
+    return np.bincount(source.labels, minlength=num_classes) / len(source)
 
 
 def classes_of(source: Source) -> int:
@@ -273,7 +278,7 @@ def metrics_of(model: Model, train: Source, test: Source, settings: RunSettings,
     chosen = settings.eval
     if not chosen.every:
         return None
-    data = settings.data.name
+    data = settings.data.full_name
     features = default_features(data, mesh) if chosen.features == "default" else open_features(chosen.features, mesh)
     return SampleMetrics(
         model=model,

@@ -9,13 +9,14 @@ import pytest
 
 from gdl_jax.errors import UsageError
 from gdl_jax.metrics import features
+from gdl_jax.metrics.classifiers import STACKED
 from gdl_jax.metrics.feature_files import BUILT_IN, open_features
 from gdl_jax.metrics.features import PIXELS
 from gdl_jax.networks import vgg
 
 
 def test_names():
-    assert set(BUILT_IN) == {"pixels", "raw_pixels", "random", "digits", "mnist", "fashion_mnist", "cifar10"}
+    assert set(BUILT_IN) == {"pixels", "raw_pixels", "random", "digits", "mnist", "fashion_mnist", "cifar10", *STACKED}
     assert open_features("pixels") is PIXELS
     assert open_features("cifar10").name.startswith("cifar10_classifier_")
     images = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1), np.uint8)
