@@ -17,7 +17,7 @@ from typing import Any
 
 from gdl_jax.errors import UsageError
 
-MODULES = ("dcgan", "vae", "wgan_gp")
+MODULES = ("autoencoder", "classifier", "dcgan", "gan", "vae", "wgan_gp")
 """Importing one registers what is in it."""
 
 PEERS: dict[str, Any] = {}

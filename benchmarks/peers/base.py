@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -15,7 +15,10 @@ from benchmarks.peers import NoPeer, load_all
 from benchmarks.subject import PREPARED, Subject, as_noise
 from experiments.hardware import cores
 from gdl_jax.data.order import Order
-from gdl_jax.steps.optimizers import Adam
+from gdl_jax.steps.optimizers import Adam, Optimizer
+
+Batch = Mapping[str, Tensor]
+"""Images (batch, channels, height, width) as "image", and where the data have them labels (batch,) as "label"."""
 
 
 class Peer(ABC):
@@ -29,8 +32,8 @@ class Peer(ABC):
     batches_per_step: int = 1
 
     @abstractmethod
-    def step(self, batches: Sequence[Tensor]) -> dict[str, Tensor]:
-        """One training step on `batches_per_step` batches (batch, channels, height, width); its losses."""
+    def step(self, batches: Sequence[Batch]) -> dict[str, Tensor]:
+        """One training step on `batches_per_step` batches; its losses by phase."""
 
     def compile(self) -> str:
         """Compiles what `torch.compile` can compile, and says what that is."""
@@ -39,11 +42,18 @@ class Peer(ABC):
         return ", ".join(self.networks)
 
 
-def adam(networks: Iterable[nn.Module], settings: Adam) -> torch.optim.Adam:
-    """The optimiser with an experiment's settings; fused is the fastest of PyTorch's three on CPU too."""
+def adam(networks: Iterable[nn.Module], settings: Adam | Optimizer) -> torch.optim.Adam:
+    """The optimiser with an experiment's settings; fused is the fastest of PyTorch's three on CPU too.
+
+    Raises:
+        NoPeer: it has a schedule or weight decay, or is no Adam.
+    """
     parameters = [parameter for network in networks for parameter in network.parameters()]
-    betas = (settings.b1, settings.b2)
-    return torch.optim.Adam(parameters, settings.learning_rate, betas, settings.eps, fused=True)
+    first = settings.b1 if isinstance(settings, Adam) else settings.momentum
+    plain = {"learning_rate": settings.learning_rate, "b2": settings.b2, "eps": settings.eps}
+    if isinstance(settings, Optimizer) and settings != Optimizer(momentum=first, **plain):
+        raise NoPeer("weight decay, schedules and other rules than Adam are not written in PyTorch")
+    return torch.optim.Adam(parameters, settings.learning_rate, (first, settings.b2), settings.eps, fused=True)
 
 
 def prepare(images: Tensor, image_range: tuple[float, float]) -> Tensor:
@@ -95,10 +105,12 @@ def _device(subject: Subject) -> torch.device:
 
 
 def _contestant(peer: Peer, subject: Subject, device: torch.device) -> Contestant:
-    """Steps on noise, as `Subject.synthetic` takes them: images and indices wait on the device."""
+    """Steps on noise, as `Subject.synthetic` takes them: images, labels and indices wait on the device."""
     settings, source = subject.experiment, subject.source
     shape = (len(source), *subject.data.image_shape)
     images = torch.from_numpy(as_noise({"image": np.empty(shape, np.uint8)})["image"]).to(device)
+    classes = max(1, len(subject.data.classes))
+    labels = torch.arange(len(source), device=device) % classes
     order = Order(len(source), settings.batch_size, settings.seed)
     indices = order.indices(0, PREPARED * peer.batches_per_step).reshape(PREPARED, peer.batches_per_step, -1)
     prepared = torch.from_numpy(indices.astype(np.int64)).to(device)
@@ -107,7 +119,9 @@ def _contestant(peer: Peer, subject: Subject, device: torch.device) -> Contestan
 
     def advance(calls: int) -> None:
         for _ in range(calls):
-            batches = [prepare(images[rows], peer.image_range) for rows in next(payloads)]
+            batches = [
+                {"image": prepare(images[rows], peer.image_range), "label": labels[rows]} for rows in next(payloads)
+            ]
             with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
                 peer.step(batches)
         if device.type == "cuda":

@@ -9,12 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.peers import NoPeer, peer_of
-from benchmarks.peers.base import Peer, adam
-from benchmarks.peers.networks import TorchDiscriminator, TorchGenerator
+from benchmarks.peers import peer_of
+from benchmarks.peers.base import Batch, Peer, adam
+from benchmarks.peers.layers import keep
+from benchmarks.peers.networks import mirror
 from experiments.gans import TwoPlayer
 from gdl_jax.data.spec import DataSpec
-from gdl_jax.networks.dcgan import Discriminator, Generator
+from gdl_jax.steps.optimizers import Adam, Optimizer
 
 
 @peer_of("dcgan")
@@ -23,34 +24,40 @@ class DCGANPeer(Peer):
 
     def __init__(self, experiment: TwoPlayer, data: DataSpec, device: torch.device):
         model = experiment.build(data)
-        if type(model.generator) is not Generator or type(model.discriminator) is not Discriminator:
-            raise NoPeer("these networks are not written in PyTorch")
-        self.generator = TorchGenerator(model.generator, experiment.latent_size)
-        self.discriminator = TorchDiscriminator(model.discriminator, data.image_shape)
+        self.generator = mirror(model.generator, experiment.latent_size)
+        self.discriminator = mirror(model.discriminator, data.image_shape)
         self.networks = {"generator": self.generator, "discriminator": self.discriminator}
         for network in self.networks.values():
             network.to(device, memory_format=torch.channels_last)
-        self.optimizers = {name: adam([network], experiment.optimizer) for name, network in self.networks.items()}
+        self.optimizers = {
+            name: adam([self.networks[name]], settings) for name, settings in self.settings(experiment).items()
+        }
         self.ema_decay = experiment.ema_decay
         self.averaged = None if self.ema_decay is None else copy.deepcopy(self.generator).requires_grad_(False)
         self.image_range, self.batches_per_step = model.image_range, model.batches_per_step
         self.latent_size, self.device = experiment.latent_size, device
-        self.uniform = experiment.latent_distribution == "uniform"
+        self.distribution = experiment.latent_distribution
 
-    def step(self, batches: Sequence[Tensor]) -> dict[str, Tensor]:
+    def settings(self, experiment: TwoPlayer) -> dict[str, Adam | Optimizer]:
+        """Of the two optimisers."""
+        return dict.fromkeys(self.networks, experiment.optimizer)
+
+    def step(self, batches: Sequence[Batch]) -> dict[str, Tensor]:
         """See `Peer`."""
         self.discriminator.requires_grad_(True)
-        for real in batches:
+        for batch in batches:
+            real = batch["image"]
             with torch.no_grad():
                 fake = self.generator(self.latents(len(real)))
             on_discriminator = self.discriminator_loss(real, fake)
             self.optimizers["discriminator"].zero_grad()
             on_discriminator.backward()
             self.optimizers["discriminator"].step()
+            self.constrain()
 
         # Its gradients with respect to the images are wanted, those of its parameters are not.
         self.discriminator.requires_grad_(False)
-        on_generator = self.generator_loss(self.generator(self.latents(len(batches[0]))))
+        on_generator = self.generator_loss(self.generator(self.latents(len(real))))
         self.optimizers["generator"].zero_grad()
         on_generator.backward()
         self.optimizers["generator"].step()
@@ -68,9 +75,14 @@ class DCGANPeer(Peer):
         """Non-saturating: Goodfellow et al. 2014, section 3."""
         return F.softplus(-self.discriminator(fake)).mean()
 
+    def constrain(self) -> None:
+        """What is done to the discriminator after each of its updates."""
+        keep(self.discriminator)
+
     def latents(self, num: int) -> Tensor:
         """Draws from the prior."""
         shape = (num, self.latent_size)
-        if self.uniform:
+        if self.distribution == "uniform":
             return torch.rand(shape, device=self.device).mul_(2).sub_(1)
-        return torch.randn(shape, device=self.device)
+        latents = torch.randn(shape, device=self.device)
+        return latents if self.distribution == "normal" else F.normalize(latents) * self.latent_size**0.5

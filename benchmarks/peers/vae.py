@@ -9,12 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.peers import NoPeer, peer_of
-from benchmarks.peers.base import Peer, adam
-from benchmarks.peers.networks import TorchDecoder, TorchEncoder
+from benchmarks.peers.base import Batch, Peer, adam
+from benchmarks.peers.networks import mirror
 from experiments.autoencoders import ConvVAE
 from gdl_jax.data.spec import DataSpec
-from gdl_jax.networks.conv_autoencoder import ConvDecoder, ConvEncoder
-from gdl_jax.steps.optimizers import Adam, Optimizer
 
 
 @peer_of("vae")
@@ -23,27 +21,21 @@ class VAEPeer(Peer):
 
     def __init__(self, experiment: ConvVAE, data: DataSpec, device: torch.device):
         model = experiment.build(data)
-        if type(model.encoder) is not ConvEncoder or type(model.decoder) is not ConvDecoder:
-            raise NoPeer("these networks are not written in PyTorch")
         options = (experiment.free_bits, experiment.importance_samples - 1)
         if experiment.likelihood not in ("bernoulli", "squared_error") or any(options):
             raise NoPeer("this objective is not written in PyTorch")
-        rule = experiment.optimizer
-        rates = {"learning_rate": rule.learning_rate, "b2": rule.b2, "eps": rule.eps}
-        if rule != Optimizer(momentum=rule.momentum, **rates):
-            raise NoPeer("weight decay, schedules and other rules than Adam are not written in PyTorch")
-        self.encoder = TorchEncoder(model.encoder, data.image_shape)
-        self.decoder = TorchDecoder(model.decoder, experiment.latent_size)
+        self.encoder = mirror(model.encoder, data.image_shape)
+        self.decoder = mirror(model.decoder, experiment.latent_size)
         self.networks = {"encoder": self.encoder, "decoder": self.decoder}
         for network in self.networks.values():
             network.to(device, memory_format=torch.channels_last)
-        self.optimizers = {"vae": adam(self.networks.values(), Adam(b1=rule.momentum, **rates))}
+        self.optimizers = {"vae": adam(self.networks.values(), experiment.optimizer)}
         self.image_range, self.settings = model.image_range, experiment
         self.steps = 0
 
-    def step(self, batches: Sequence[Tensor]) -> dict[str, Tensor]:
+    def step(self, batches: Sequence[Batch]) -> dict[str, Tensor]:
         """See `Peer`."""
-        (images,) = batches
+        images = batches[0]["image"]
         mean, log_variance = self.encoder(images)
         latents = mean + torch.exp(0.5 * log_variance) * self.noise(mean)
         reconstruction = self.reconstruction_loss(self.decoder(latents), images)

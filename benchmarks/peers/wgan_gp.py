@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from benchmarks.peers import peer_of
 from benchmarks.peers.dcgan import DCGANPeer
@@ -27,11 +27,7 @@ class WGANGPPeer(DCGANPeer):
     def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         """Gulrajani et al. 2017, eq. 3."""
         distance = self.discriminator(real).mean() - self.discriminator(fake).mean()
-        t = self.mixing(len(real))
-        between = (t * real + (1 - t) * fake).requires_grad_()
-        (slopes,) = torch.autograd.grad(self.discriminator(between).sum(), between, create_graph=True)
-        norms = slopes.square().sum(dim=(1, 2, 3)).add(1e-12).sqrt()
-        return self.penalty_weight * (norms - 1).square().mean() - distance
+        return self.penalty_weight * gradient_penalty(self.discriminator, real, fake, self.mixing(len(real))) - distance
 
     def generator_loss(self, fake: Tensor) -> Tensor:
         """Arjovsky et al. 2017, eq. 2."""
@@ -40,3 +36,11 @@ class WGANGPPeer(DCGANPeer):
     def mixing(self, num: int) -> Tensor:
         """Where between a real and a generated image the slope is taken."""
         return torch.rand((num, 1, 1, 1), device=self.device)
+
+
+def gradient_penalty(critic: nn.Module, real: Tensor, fake: Tensor, t: Tensor) -> Tensor:
+    """The second term of Gulrajani et al. 2017, eq. 3, without its weight."""
+    between = (t * real + (1 - t) * fake).requires_grad_()
+    (slopes,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+    norms = slopes.square().sum(dim=(1, 2, 3)).add(1e-12).sqrt()
+    return (norms - 1).square().mean()

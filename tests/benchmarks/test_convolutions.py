@@ -39,6 +39,7 @@ def test_sizes_and_arithmetic_of_known_layers(name, large, small, flops):
     assert (shape.geometry.size, shape.geometry.output_size, shape.flops) == (large, small, flops)
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize(
     "changes",
     [

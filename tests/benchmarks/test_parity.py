@@ -9,17 +9,20 @@ more).
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 from typing import Any, NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from benchmarks.peers import NoPeer, load_all
-from experiments.autoencoders import ConvVAE
+from experiments.autoencoders import ConvVAE, PlainAutoencoder
+from experiments.classifiers import ImageClassifier
+from experiments.gan_grid import FreeGAN
 from experiments.gans import DCGAN, WGANGP
 from gdl_jax.data.source import ArraySource
 from gdl_jax.data.spec import DataSpec
@@ -27,31 +30,64 @@ from gdl_jax.data.transforms import scale
 from gdl_jax.losses.penalties import gradient_penalty
 from gdl_jax.models import vae
 from gdl_jax.models.gan import GAN
+from gdl_jax.networks.cnn import CNN
+from gdl_jax.steps.optimizers import Optimizer
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed; pip install '.[peers]'")
+pytestmark = pytest.mark.torch
 
 from benchmarks.peers.base import prepare  # noqa: E402
-from benchmarks.peers.networks import copy_parameters, paired  # noqa: E402
+from benchmarks.peers.layers import copy_parameters, paired  # noqa: E402
 
 BATCH = 8
-INPUTS = {"dcgan": ("latents", "images"), "wgan_gp": ("latents", "images"), "vae": ("images", "latents")}
-"""Of the two networks in their order."""
-
 SMALL = {"batch_size": BATCH, "width": 6, "latent_size": 5}
+LSGAN = {"architecture": "valle_digits", "loss": "least_squares"}
+SNGAN = {"architecture": "small", "loss": "hinge", "spectral": True, "discriminator_norm": False}
+CLIPPED = {"architecture": "dense_norm", "loss": "wasserstein", "weight_limit": 0.05, "ema_decay": None}
+PENALISED = {
+    "architecture": "dense",
+    "penalty": "gradient",
+    "latent_distribution": "sphere",
+    "discriminator_repeats": 2,
+}
 
-GANS = {
+CASES = {
     "dcgan-small": ("dcgan", DCGAN(**SMALL), 12, 1),
     "dcgan-radford": ("dcgan", DCGAN(**SMALL, architecture="radford", ema_decay=None), 16, 3),
     "dcgan-valle": ("dcgan", DCGAN(**SMALL, architecture="valle", latent_distribution="uniform"), 16, 3),
     "dcgan-lanham": ("dcgan", DCGAN(**SMALL, architecture="lanham"), 16, 1),
+    "dcgan-lanham_upsampling": ("dcgan", DCGAN(**SMALL | {"width": 16}, architecture="lanham_upsampling"), 32, 1),
     "wgan_gp-small": ("wgan_gp", WGANGP(**SMALL, critic_repeats=2), 12, 1),
     "wgan_gp-foster": ("wgan_gp", WGANGP(**SMALL, critic_repeats=1, architecture="foster"), 16, 3),
-}
-
-VAES = {
-    "jiang": (ConvVAE(batch_size=BATCH, kl_warmup_steps=0), 8, 1),
-    "foster": (ConvVAE(batch_size=BATCH, architecture="foster", likelihood="squared_error", latent_size=3), 8, 3),
-    "mean": (ConvVAE(batch_size=BATCH, kl_reduce="mean", kl_weight=2.0, kl_warmup_steps=0), 12, 1),
+    "gan-least_squares": ("gan", FreeGAN(**SMALL, **LSGAN), 8, 1),
+    "gan-spectral": ("gan", FreeGAN(**SMALL, **SNGAN), 8, 3),
+    "gan-clipped": ("gan", FreeGAN(**SMALL, **CLIPPED), 4, 1),
+    "gan-penalised": ("gan", FreeGAN(**SMALL, **PENALISED), 4, 1),
+    "vae-jiang": ("vae", ConvVAE(batch_size=BATCH, kl_warmup_steps=0), 8, 1),
+    "vae-foster": (
+        "vae",
+        ConvVAE(batch_size=BATCH, architecture="foster", likelihood="squared_error", latent_size=3),
+        8,
+        3,
+    ),
+    "vae-mean": ("vae", ConvVAE(batch_size=BATCH, kl_reduce="mean", kl_weight=2.0, kl_warmup_steps=0), 12, 1),
+    "vae-kingma": ("vae", ConvVAE(batch_size=BATCH, architecture="kingma", kl_warmup_steps=0), 4, 1),
+    "autoencoder-jiang": ("autoencoder", PlainAutoencoder(batch_size=BATCH, code_penalty=0.1), 8, 1),
+    "autoencoder-dense": (
+        "autoencoder",
+        PlainAutoencoder(batch_size=BATCH, architecture="vincent", loss="cross_entropy", latent_size=8),
+        4,
+        1,
+    ),
+    "classifier-cnn": ("classifier", ImageClassifier(batch_size=BATCH, width=3), 8, 1),
+    "classifier-mlp": ("classifier", ImageClassifier(batch_size=BATCH, width=1, architecture="mlp"), 4, 3),
+    "classifier-lanham": ("classifier", ImageClassifier(batch_size=BATCH, architecture="lanham"), 8, 1),
+    "classifier-resnet": (
+        "classifier",
+        ImageClassifier(batch_size=BATCH, width=2, blocks=1, architecture="resnet", label_smoothing=0.1),
+        8,
+        1,
+    ),
 }
 
 
@@ -66,7 +102,29 @@ class Both(NamedTuple):
 
 
 def data_of(size, channels):
-    return DataSpec.of(ArraySource("noise", {"image": np.zeros((1, size, size, channels), np.uint8)}))
+    arrays = {"image": np.zeros((1, size, size, channels), np.uint8), "label": np.zeros(1, np.int32)}
+    return DataSpec.of(ArraySource("noise", arrays, ("one", "two", "three")))
+
+
+def without_dropout(experiment):
+    """The experiment with rates of 0: masks that two programs draw do not agree."""
+
+    def still(network):
+        has = {setting.name for setting in fields(network)}
+        rates = {name: 0.0 for name in ("dropout_rate", "last_dropout_rate", "hidden_dropout_rate") if name in has}
+        return network.clone(
+            **rates,
+            **({"dropout_rates": ()} if "dropout_rates" in has else {}),
+            **({"blocks": tuple(replace(b, dropout_rate=0.0) for b in network.blocks)} if type(network) is CNN else {}),
+        )
+
+    class Still(type(experiment)):
+        def build(self, data):
+            model = super().build(data)
+            networks = {s.name: getattr(model, s.name) for s in fields(model)}
+            return replace(model, **{name: still(n) for name, n in networks.items() if isinstance(n, nn.Module)})
+
+    return Still(**{setting.name: getattr(experiment, setting.name) for setting in fields(experiment)})
 
 
 def arbitrary(model, size, channels):
@@ -82,8 +140,15 @@ def arbitrary(model, size, channels):
     def filled(tree):
         return None if tree is None else jax.tree_util.tree_map_with_path(fill, tree)
 
+    def directions(collections):
+        return jax.tree_util.tree_map_with_path(
+            lambda path, x: x + np.float32(len(x) ** -0.5) if path[-1].key == "u" else x, collections
+        )
+
     networks = {
-        name: network.replace(params=filled(network.params), ema=filled(network.ema))
+        name: network.replace(
+            params=filled(network.params), ema=filled(network.ema), collections=directions(network.collections)
+        )
         for name, network in state.networks.items()
     }
     return state.replace(networks=networks)
@@ -102,34 +167,37 @@ def stepped(name, experiment, size, channels, monkeypatch):
     model, drawn = noting(model, monkeypatch)
     generator = np.random.default_rng(1)
     pixels = generator.integers(0, 256, (model.batches_per_step, BATCH, size, size, channels), np.uint8)
-    latents = generator.standard_normal((BATCH, experiment.latent_size)).astype(np.float32)
+    latents = generator.standard_normal((BATCH, getattr(experiment, "latent_size", 1))).astype(np.float32)
+    labels = generator.integers(0, len(data.classes), (model.batches_per_step, BATCH), np.int32)
     peer = load_all()[name](experiment, data, torch.device("cpu"))
-    inputs = dict(zip(peer.networks, INPUTS[name], strict=True))
 
     @partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})  # compiles in two thirds of the time
-    def ours(state, pixels, latents, key):
+    def ours(state, pixels, latents, labels, key):
         images = scale(pixels, model.image_range)
         outputs = {
-            name: getattr(model, name).apply(
+            name: (model.network if name == "classifier" else getattr(model, name)).apply(
                 state.networks[name].variables(),
-                latents if takes == "latents" else images[0],
+                latents if name in ("generator", "decoder") else images[0],
                 train=True,
-                mutable=["batch_stats"],
+                mutable=["batch_stats", "spectral"],
             )[0]
-            for name, takes in inputs.items()
+            for name in state.networks
         }
-        new, metrics = model.step(state, {"image": images}, key)
+        new, metrics = model.step(state, {"image": images, "label": labels}, key)
         return outputs, new, metrics, drawn
 
-    outputs, new, metrics, noise = jax.device_get(ours(state, pixels, latents, jax.random.key(0)))
+    outputs, new, metrics, noise = jax.device_get(ours(state, pixels, latents, labels, jax.random.key(0)))
     for key, network in peer.networks.items():
-        copy_parameters(network, state.networks[key].params)
+        copy_parameters(network, state.networks[key].params, state.networks[key].collections.get("spectral"))
     if getattr(peer, "averaged", None) is not None:
         copy_parameters(peer.averaged, state.networks["generator"].ema)
-    batches = [prepare(torch.from_numpy(batch), peer.image_range) for batch in pixels]
+    batches = [
+        {"image": prepare(torch.from_numpy(images), peer.image_range), "label": torch.from_numpy(numbers).long()}
+        for images, numbers in zip(pixels, labels, strict=True)
+    ]
     with torch.no_grad():
         its = {
-            name: network(torch.from_numpy(latents) if inputs[name] == "latents" else batches[0])
+            name: network(torch.from_numpy(latents) if name in ("generator", "decoder") else batches[0]["image"])
             for name, network in peer.networks.items()
         }
     for method, arrays in noise.items():
@@ -192,9 +260,11 @@ def assert_same_gradients(peer, networks):
 
 
 def agree(name, experiment, size, channels, monkeypatch):
-    experiment = replace(experiment, optimizer=replace(experiment.optimizer, eps=1e-3))
+    names = [setting.name for setting in fields(experiment) if setting.name.endswith("optimizer")]
+    optimizers = {each: replace(getattr(experiment, each), eps=1e-3) for each in names}
+    experiment = without_dropout(replace(experiment, **optimizers))
     both = stepped(name, experiment, size, channels, monkeypatch)
-    rate = experiment.optimizer.learning_rate
+    rate = optimizers[names[0]].learning_rate
     assert set(both.peer.networks) == set(both.after)
     for network, wanted in both.outputs.items():
         pairs = zip(in_tuple(both.its_outputs[network]), in_tuple(wanted), strict=True)
@@ -216,20 +286,48 @@ def in_tuple(x):
     return x if isinstance(x, tuple) else (x,)
 
 
-@pytest.mark.parametrize("case", GANS)
-def test_two_players(case, monkeypatch):
-    both = agree(*GANS[case], monkeypatch)
-    if both.peer.averaged is not None:
+@pytest.mark.parametrize("case", [case for case in CASES if case != "gan-clipped"])
+def test_one_step(case, monkeypatch):
+    both = agree(*CASES[case], monkeypatch)
+    if getattr(both.peer, "averaged", None) is not None:
         for _, parameter, wanted in paired(both.peer.averaged, both.after["generator"].ema):
             np.testing.assert_allclose(parameter, wanted, rtol=1e-5, atol=1e-7)
+    for name, network in both.peer.networks.items():
+        for path, vector, wanted in paired(network, both.after[name].collections.get("spectral", {})):
+            np.testing.assert_allclose(vector, wanted, rtol=1e-4, atol=1e-5, err_msg=path)
+            before = both.before[name].collections["spectral"][path.split("/")[0]]["u"]
+            assert len(wanted) == 1 or np.abs(wanted - before).max() > 0.01, path
 
 
-@pytest.mark.parametrize("case", VAES)
-def test_autoencoders(case, monkeypatch):
-    agree("vae", *VAES[case], monkeypatch)
+def test_weights_are_clipped(monkeypatch):
+    both = agree(*CASES["gan-clipped"], monkeypatch)
+    layers = [layer for layer in both.peer.discriminator.modules() if isinstance(layer, torch.nn.Linear)]
+    assert max(layer.weight.abs().max().item() for layer in layers) == pytest.approx(0.05)
 
 
-def test_what_has_no_peer_says_so():
-    data = data_of(16, 1)
-    with pytest.raises(NoPeer, match="norm after the activation"):
-        load_all()["dcgan"](DCGAN(**SMALL, architecture="lanham_upsampling"), data, torch.device("cpu"))
+def test_dropout_is_where_ours_is():
+    data, device = data_of(32, 1), torch.device("cpu")
+    blocks = load_all()["dcgan"](DCGAN(**SMALL, architecture="lanham_upsampling"), data, device).discriminator.blocks
+    kinds = [type(block).__name__ for block in blocks]
+    first = ["Conv", "LeakyReLU", "Dropout2d"]
+    assert kinds == [*first, "Identity", *[*first, "BatchNorm2d"] * 3]
+    assert {block.p for block in blocks if isinstance(block, torch.nn.Dropout2d)} == {0.25}
+    classifier = load_all()["classifier"](ImageClassifier(width=2), data, device).classifier
+    assert [layer.p for layer in classifier.modules() if isinstance(layer, torch.nn.Dropout)] == [0.5]
+
+
+@pytest.mark.parametrize(
+    ("name", "experiment", "said"),
+    [
+        ("dcgan", DCGAN(**SMALL, architecture="resnet"), "ResNetGenerator"),
+        ("gan", FreeGAN(**SMALL, loss="relativistic"), "the loss relativistic"),
+        ("gan", FreeGAN(**SMALL, label_flip=0.1), "label_flip"),
+        ("gan", FreeGAN(**SMALL, minibatch_features=3), "minibatch"),
+        ("vae", ConvVAE(likelihood="gaussian"), "objective"),
+        ("autoencoder", PlainAutoencoder(corruption="gaussian"), "corruption"),
+        ("classifier", ImageClassifier(optimizer=Optimizer(weight_decay=0.1)), "weight decay"),
+    ],
+)
+def test_what_has_no_peer_says_so(name, experiment, said):
+    with pytest.raises(NoPeer, match=said):
+        load_all()[name](experiment, data_of(16, 1), torch.device("cpu"))

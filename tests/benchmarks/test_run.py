@@ -138,6 +138,7 @@ def test_both_pipelines_and_noise_alike(placement):
     assert record["traces"] == 1
 
 
+@pytest.mark.torch
 @pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="PyTorch is not installed; pip install '.[peers]'"
 )
@@ -154,8 +155,10 @@ def test_a_peer_runs_in_the_same_rounds(monkeypatch):
             self.optimizer, self.image_range = adam([self.network], run.find("dcgan")().optimizer), (0.0, 1.0)
 
         def step(self, batches):
-            assert [batch.shape for batch in batches] == [(16, 1, 8, 8)] * 2
-            assert all(0 <= batch.min() <= batch.max() <= 1 for batch in batches)
+            images = [batch["image"] for batch in batches]
+            assert [x.shape for x in images] == [(16, 1, 8, 8)] * 2
+            assert all(0 <= x.min() <= x.max() <= 1 for x in images)
+            assert all(batch["label"].shape == (16,) and batch["label"].max() < 10 for batch in batches)
             return {}
 
         def compile(self):
