@@ -9,10 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import pytest
 
 from experiments.launch import launch
-from experiments.registry import load_all
+from experiments.registry import load_all, load_studies
 from experiments.run import HELP
 
 ROOT = Path(__file__).parents[1]
@@ -32,11 +33,20 @@ def commands() -> list[str]:
 
 
 def in_process(command: str) -> list[str]:
-    """The words after the launcher; training is cut to the smoke preset."""
+    """The words after the launcher; what can be cut to a smoke preset is."""
     words = shlex.split(command.partition(LAUNCHER)[2])
-    if words and words[0] in load_all() and "--preset" not in words and "--help" not in words:
+    entry = (load_all() | load_studies()).get(words[0]) if words else None
+    if entry is not None and "smoke" in entry.presets() and not {"--preset", "--help"} & set(words):
         words += ["--preset", "smoke"]
     return words
+
+
+@pytest.fixture
+def compile_quickly():
+    """Most of the time here is compiling; nothing here depends on how fast the programs are."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def test_the_first_two_commands_are_one_line_each():
@@ -46,7 +56,7 @@ def test_the_first_two_commands_are_one_line_each():
     assert "pip install -e '.[test]' && pytest" in second
 
 
-def test_every_command_of_the_readme(tmp_path, monkeypatch, capsys):
+def test_every_command_of_the_readme(tmp_path, monkeypatch, capsys, compile_quickly):
     monkeypatch.chdir(tmp_path)
     ran = 0
     for command in commands():
