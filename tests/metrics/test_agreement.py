@@ -35,6 +35,7 @@ def test_ssim_of_scikit_image():
     np.testing.assert_allclose(ssim(x, y), wanted, rtol=1e-10)
 
 
+@pytest.mark.torch
 def test_ms_ssim_of_pytorch_msssim():
     torch, other = pytest.importorskip("torch"), pytest.importorskip("pytorch_msssim")
     rng = np.random.default_rng(0)
@@ -54,6 +55,7 @@ def no_torchvision(monkeypatch):
         monkeypatch.setitem(sys.modules, f"torchvision{name}", MagicMock())
 
 
+@pytest.mark.torch
 def test_the_measures_of_torch_fidelity(sets, no_torchvision):
     torch = pytest.importorskip("torch")
     fid, kid, isc = (pytest.importorskip(f"torch_fidelity.metric_{name}") for name in ("fid", "kid", "isc"))

@@ -78,6 +78,7 @@ def test_weights_of_another_network_are_named(shapes):
         from_torch(Path("a.pth"), Weights(arrays, ""))
 
 
+@pytest.mark.torch
 def test_activations_are_those_of_pytorch(shapes, monkeypatch):
     """Features, and the classes of the inception score: by the logits without their biases."""
     torch = pytest.importorskip("torch")

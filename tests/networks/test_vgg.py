@@ -84,6 +84,7 @@ def torch_vgg(depth, torch, *, units, classes):
     return network.eval()
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize(
     ("depth", "size", "layers"),
     [(16, 224, ("relu1_2", "relu5_3", "relu7", "logits")), (19, 32, ("relu1_2", "relu5_4"))],

@@ -42,6 +42,7 @@ def test_h5(tmp_path):
     assert_equal(read_weights(tmp_path / "a.h5").arrays, {"block1/conv/kernel": ARRAYS["half"]})
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize("legacy", [False, True])
 def test_torch(tmp_path, legacy):
     torch = pytest.importorskip("torch")
