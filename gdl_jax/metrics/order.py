@@ -14,6 +14,7 @@ from jaxtyping import Int, Shaped
 from gdl_jax.metrics.spill import blocks, spilled
 
 ORDER = "by SHA-256 of each image, then shuffled (seed 0): the order in which images came does not matter"
+ORDER_OF_DRAWN = f"{ORDER}; samples as they were drawn, shuffled (seed 0)"
 """For the protocol."""
 
 

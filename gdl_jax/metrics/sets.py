@@ -13,7 +13,7 @@ from gdl_jax.errors import UsageError
 from gdl_jax.metrics.decoder import Decoder
 from gdl_jax.metrics.features import Features, Seen
 from gdl_jax.metrics.frechet import Moments, moments
-from gdl_jax.metrics.order import random_order, reordered
+from gdl_jax.metrics.order import ORDER, ORDER_OF_DRAWN, random_order, reordered
 from gdl_jax.metrics.path_length import PathSettings
 from gdl_jax.metrics.spill import blocks
 
@@ -33,6 +33,8 @@ class Sets:
         looked: gives what the features see of `real`, where it may be known already.
         decoder: of the generator; None where it is not known.
         path: settings of perceptual path length.
+        drawn: whether samples come as a model draws them, each by itself. Then they keep their places, for on other
+            devices a pixel may be rounded otherwise, and an order by content would be another for this one pixel.
     """
 
     real: Images
@@ -43,10 +45,17 @@ class Sets:
     looked: Callable[[], Seen] | None = None
     decoder: Decoder | None = None
     path: PathSettings = field(default_factory=PathSettings)
+    drawn: bool = False
+
+    @property
+    def order(self) -> str:
+        """For the protocol."""
+        return ORDER_OF_DRAWN if self.drawn else ORDER
 
     def shuffled(self) -> Sets:
         """The same images in an order that does not depend on theirs: see `random_order`."""
-        of_real, of_fake = (random_order(images) for images in (self.real, self.fake))
+        of_real = random_order(self.real)
+        of_fake = np.random.default_rng(0).permutation(len(self.fake)) if self.drawn else random_order(self.fake)
 
         def looked() -> Seen:
             return Seen(*(x if x is None else reordered(x, of_real) for x in self.looked()))

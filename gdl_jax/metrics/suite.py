@@ -21,7 +21,6 @@ from gdl_jax.metrics.manifold import THRESHOLD, manifold_scores
 from gdl_jax.metrics.modes import class_coverage
 from gdl_jax.metrics.neighbours import nearest as nearest_neighbours
 from gdl_jax.metrics.neighbours import precision_recall
-from gdl_jax.metrics.order import ORDER
 from gdl_jax.metrics.parzen import WARNING as PARZEN_WARNING
 from gdl_jax.metrics.parzen import parzen_estimate
 from gdl_jax.metrics.path_length import path_length
@@ -340,7 +339,7 @@ def measure(sets: Sets, names: Sequence[str], protocol: Mapping[str, Any]) -> di
         "features_sha256": sets.features.sha256,
         "image_shape": "x".join(map(str, sets.real.shape[1:])),
         "resize": sets.features.treatment(sets.real.shape[1:]),
-        "order": ORDER,
+        "order": sets.order,
         "samples": len(sets.fake),
         "real": len(sets.real),
         **protocol,

@@ -175,7 +175,8 @@ class SampleMetrics:
             **protocol,
         }
         decoder = decoder_of(self.model, state)
-        sets = Sets(real, fake, self.features, known, self._shares, lambda: self._looked, decoder, self.path)
+        looked, drawn = (lambda: self._looked), images == "samples"
+        sets = Sets(real, fake, self.features, known, self._shares, looked, decoder, self.path, drawn)
         return measure(sets, self.names, said)
 
     def values(self, state: TrainState) -> dict[str, float]:

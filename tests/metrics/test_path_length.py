@@ -51,6 +51,18 @@ def test_great_circles_against_their_derivative():
     assert found.value == pytest.approx(wanted.mean(), abs=4 * error)
 
 
+def test_steps_are_taken_in_float32():
+    """An accelerator's default is less, and the difference of two images that are nearly one would be rounding."""
+    seen = []
+
+    def features(images):
+        seen.append(jax.config.jax_default_matmul_precision)
+        return flat(images)
+
+    path_length(LINEAR, features, settings=PathSettings(num=2))
+    assert set(seen) == {"float32"}
+
+
 def test_mistakes():
     with pytest.raises(UsageError, match=r"--path\.epsilon is 0; it has to be between"):
         PathSettings(epsilon=0)
