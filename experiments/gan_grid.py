@@ -92,6 +92,9 @@ class FreeGAN(Freely):
     On digits (seed 0) 3 classes of 10 are covered after 250 steps, 8 after 500 and all from 750 on; the divergence of
     their shares, by which the best checkpoint is chosen then, falls from 1.76 to 0.09 nats; the slope is 0.80 to 0.88.
 
+    With --wanted 3 8 --width 16 --steps 1500 the discriminator rejects all other digits like generated ones: of 500
+    samples (seed 0, the verb modes) all are 3 or 8, the classifier is sure with 0.96, and many are alike.
+
     Of the texts, these plain mistakes are not repeated: a critic whose gradients are never cleared, which is what makes
     Lanham's WGAN look bad; a relativistic generator loss that is overwritten by a plain one; labels above 1; penalties
     behind a sigmoid or through batch norm; running statistics that are clipped with the weights. Their discriminators
