@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import jax.numpy as jnp
 from jax import lax
@@ -56,3 +56,17 @@ def to_batch(x: Float[Array, "batch *size in"], block: Sequence[int]) -> Float[A
     x = x.reshape(len(x), *split(x, block), x.shape[-1])
     x = x.transpose(0, *range(2, 2 * rank + 1, 2), *range(1, 2 * rank, 2), 2 * rank + 1)
     return x.reshape(-1, *x.shape[rank + 1 :])
+
+
+def interleaved(parts: Mapping[tuple[int, ...], Array], shape: Sequence[int]) -> Float[Array, "batch pixels"]:
+    """Pixels in the order of the image, from those at every place of a block, each `shape` times the channels.
+
+    Neighbours are put side by side axis by axis, as which XLA copies them fast.
+    """
+    parts = {i: part.reshape(*shape, -1) for i, part in parts.items()}
+    for axis in reversed(range(1, len(shape))):
+        rows = {i[:-1]: [] for i in parts}
+        for i in sorted(parts):
+            rows[i[:-1]].append(parts[i])
+        parts = {i: jnp.concatenate(row, -1).reshape(*shape[:axis], -1) for i, row in rows.items()}
+    return parts[()]

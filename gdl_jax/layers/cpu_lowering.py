@@ -18,7 +18,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from gdl_jax.layers import winograd
-from gdl_jax.layers.blocks import Pads, padded, shifts, split, to_batch, to_depth
+from gdl_jax.layers.blocks import Pads, interleaved, padded, shifts, split, to_batch, to_depth
 from gdl_jax.layers.geometry import Geometry, layout
 
 FEW_OUT = 32
@@ -30,8 +30,11 @@ FEW_COLUMNS = 144
 FEW_IN = 8
 """Input channels of which patches are gathered explicitly for the kernel's gradient."""
 
-SAVED, SAVED_IN_KERNEL = 20, 50
-"""Products that `winograd` has to save for every number that it writes, in a convolution and in a kernel gradient."""
+SAVED = 45
+"""Products that `winograd` has to save for every number that it writes."""
+
+ACROSS = 1.5
+"""So many times the tiles of the image's pixels are more than its phases cost when each is computed by itself."""
 
 
 def conv(
@@ -48,9 +51,11 @@ def conv(
         return _windows(g, x) @ k.reshape(-1, k.shape[-1])
     if x.shape[-1] == 1:
         return (_patches(g, x) @ k.reshape(-1, k.shape[-1])).reshape(len(x), *g.output_size, -1)
+    if winograd.saves(g, x, k.shape[-1], SAVED):
+        return winograd.conv(g, x, k)
     if g.is_plain:
         return _plain(g.padding, x, k)
-    if g.is_dense and (x.shape[-1] <= 4 or winograd.saves(g, x, k.shape[-1], SAVED)):
+    if g.is_dense and x.shape[-1] <= 4:
         return _space_to_depth(g, x, k)
     return _lax_conv(g.padding, x, k, g.strides, g.dilation)
 
@@ -63,8 +68,11 @@ def conv_transpose(
         return _by_group(conv_transpose, g, y, k)
     if _is_disjoint(g):
         return _from_windows(g, y @ k.reshape(-1, k.shape[-1]).T)
+    even = all(a % s == 0 for a, s in zip(g.kernel, g.strides, strict=True))
+    blocks = _plain_geometry(g.phase_padding, y, g.taps)
+    if g.is_dense and even and winograd.saves(blocks, y, k.shape[-2] * math.prod(g.strides), SAVED):
+        return _by_phase(g, y, k) if _reaches_across(g) else winograd.conv_transpose(g, y, k)
     if g.is_dense and not g.is_plain:
-        even = all(a % s == 0 for a, s in zip(g.kernel, g.strides, strict=True))
         return _subpixel(g, y, k) if even or k.shape[-2] <= FEW_OUT else _by_phase(g, y, k)
 
     # A convolution of y, zeros between its pixels, with the flipped kernel.
@@ -100,10 +108,8 @@ def kernel_gradient(
     if _is_disjoint(g):
         windows = _windows(g, x)
         return (windows.reshape(-1, windows.shape[-1]).T @ y.reshape(-1, y.shape[-1])).reshape(shape)
-    if winograd.saves(g, x, y.shape[-1], SAVED_IN_KERNEL):
-        taps, blocks = _blocks(g, x)
-        slopes = winograd.kernel_gradient([(0, 0)] * len(taps), blocks, y, taps)
-        return _from_blocks(g, slopes)
+    if winograd.saves(g, x, y.shape[-1], SAVED):
+        return winograd.kernel_gradient(g, x, y)
     if g.is_dense and x.shape[-1] <= FEW_IN:
         return (_patches(g, x).T @ y.reshape(-1, y.shape[-1])).reshape(shape)
     # A convolution with the channels as batch, and the batch as channels.
@@ -160,8 +166,6 @@ def _plain(
     Of all taps, or of those in a column: the same arithmetic in a wider matrix product.
     """
     *kernel, inputs, outputs = k.shape
-    if winograd.saves(_plain_geometry(padding, x, kernel), x, outputs, SAVED):
-        return winograd.conv(padding, x, k)
     if math.prod(kernel) * outputs <= FEW_COLUMNS:
         folded = len(kernel)
     elif len(kernel) > 1 and outputs <= FEW_OUT:
@@ -235,16 +239,6 @@ def _blocks(g: Geometry, x: Float[Array, "batch *size in"]) -> tuple[list[int], 
     return taps, to_depth(x, g.strides)
 
 
-def _from_blocks(g: Geometry, k: Float[Array, "*taps depth out"]) -> Float[Array, "*kernel in out"]:
-    """The kernel of a convolution from that of `_space_to_depth`."""
-    rank = len(g.kernel)
-    *taps, _, outputs = k.shape
-    k = k.reshape(*taps, *g.strides, -1, outputs)
-    k = k.transpose(*(axis for i in range(rank) for axis in (i, rank + i)), 2 * rank, 2 * rank + 1)
-    k = k.reshape(*(t * s for t, s in zip(taps, g.strides, strict=True)), -1, outputs)
-    return lax.slice(k, (0,) * k.ndim, (*g.kernel, *k.shape[-2:]))
-
-
 def _subpixel(
     g: Geometry, y: Float[Array, "batch *output out"], k: Float[Array, "*kernel in out"]
 ) -> Float[Array, "batch *size in"]:
@@ -259,27 +253,42 @@ def _subpixel(
     k = k.reshape(*(n for pair in zip(taps, g.strides, strict=True) for n in pair), *k.shape[-2:])
     k = jnp.flip(k, range(0, 2 * rank, 2))
     k = k.transpose(*range(0, 2 * rank, 2), 2 * rank + 1, *range(1, 2 * rank, 2), 2 * rank)
-    return _from_depth(g, _plain(_phase_padding(g, taps), y, k.reshape(*taps, k.shape[rank], -1)))
+    return _from_depth(g, _plain(g.phase_padding, y, k.reshape(*taps, k.shape[rank], -1)))
 
 
 def _by_phase(
     g: Geometry, y: Float[Array, "batch *output out"], k: Float[Array, "*kernel in out"]
 ) -> Float[Array, "batch *size in"]:
-    """A convolution of y for every r of `_subpixel`, with as many taps as there are.
+    """A transposed convolution of stride one for the pixels stride j + offset of every offset, with taps of their own.
 
-    Where the strides do not divide the kernel, `_subpixel` multiplies zeros.
+    Where the strides do not divide the kernel, `_subpixel` multiplies zeros; and it gives a block that lies across the
+    border whole.
     """
-    rank = len(g.size)
-    parts = []
-    for phase in itertools.product(*map(range, g.strides)):
-        part = k[tuple(slice(r, None, s) for r, s in zip(phase, g.strides, strict=True))]
-        padding = _phase_padding(g, part.shape[:rank])
-        if math.prod(part.shape):
-            parts.append(_plain(padding, y, jnp.flip(part, range(rank)).swapaxes(-1, -2)))
+    size, ones = tuple(-(-n // s) for n, s in zip(g.size, g.strides, strict=True)), (1,) * len(g.size)
+    parts = {}
+    for offset in itertools.product(*map(range, g.strides)):
+        places = [divmod(o + before, s) for o, (before, _), s in zip(offset, g.padding, g.strides, strict=True)]
+        part = k[tuple(slice(r, None, s) for (_, r), s in zip(places, g.strides, strict=True))]
+        taps = part.shape[: len(size)]
+        axes = zip(size, taps, places, g.output_size, strict=True)
+        padding = tuple((first, m - 1 + t - n - first) for n, t, (first, _), m in axes)
+        if math.prod(taps):
+            parts[offset] = conv_transpose(Geometry(size, taps, ones, padding, ones), y, part)
         else:
-            size = [last - first + 1 for first, last in _phase_range(g)]
-            parts.append(jnp.zeros((len(y), *size, k.shape[-2]), y.dtype))
-    return _from_depth(g, jnp.concatenate(parts, -1))
+            parts[offset] = jnp.zeros((len(y), *size, k.shape[-2]), y.dtype)
+    x = interleaved(parts, (len(y), *size))
+    x = x.reshape(len(y), *(n * s for n, s in zip(size, g.strides, strict=True)), -1)
+    return lax.slice(x, (0,) * x.ndim, (len(x), *g.size, x.shape[-1]))
+
+
+def _reaches_across(g: Geometry) -> bool:
+    """Blocks across the border, of which only a part is in the image, take many tiles more."""
+
+    def tiles(size: Sequence[int]) -> int:
+        return math.prod(-(-n // 2) for n in size)
+
+    of_phase = [-(-n // s) for n, s in zip(g.size, g.strides, strict=True)]
+    return tiles([last - first + 1 for first, last in g.phases]) > ACROSS * tiles(of_phase)
 
 
 def _whole_blocks(g: Geometry, k: Float[Array, "*kernel in out"]) -> tuple[list[int], Float[Array, "*blocks in out"]]:
@@ -290,24 +299,13 @@ def _whole_blocks(g: Geometry, k: Float[Array, "*kernel in out"]) -> tuple[list[
     )
 
 
-def _phase_range(g: Geometry) -> list[tuple[int, int]]:
-    """The first and the last b of `_subpixel`."""
-    sizes = zip(g.size, g.strides, g.padding, strict=True)
-    return [(before // s, (before + n - 1) // s) for n, s, (before, _) in sizes]
-
-
-def _phase_padding(g: Geometry, taps: Sequence[int]) -> Pads:
-    sizes = zip(_phase_range(g), taps, g.output_size, strict=True)
-    return [(t - 1 - first, last - (m - 1)) for (first, last), t, m in sizes]
-
-
 def _from_depth(g: Geometry, blocks: Float[Array, "batch *blocks depth"]) -> Float[Array, "batch *size in"]:
     """The inverse of `to_depth`, without what lies outside the image."""
     rank, size = len(g.size), blocks.shape[1:-1]
     x = blocks.reshape(len(blocks), *size, *g.strides, -1)
     x = x.transpose(0, *(axis for i in range(rank) for axis in (1 + i, 1 + rank + i)), 1 + 2 * rank)
     x = x.reshape(len(x), *(b * s for b, s in zip(size, g.strides, strict=True)), -1)
-    ranges = zip(g.padding, _phase_range(g), g.strides, strict=True)
+    ranges = zip(g.padding, g.phases, g.strides, strict=True)
     starts = [before - first * s for (before, _), (first, _), s in ranges]
     return lax.slice(x, (0, *starts, 0), (len(x), *(a + n for a, n in zip(starts, g.size, strict=True)), x.shape[-1]))
 
@@ -325,7 +323,7 @@ def _undilated(
 ) -> Float[Array, "batch *output out"]:
     """A convolution of every image that the taps see together: of every dilation-th pixel, as a batch."""
     plain, parts = _interleaved(g, x)
-    y = _plain(plain.padding, parts, k)
+    y = conv(plain, parts, k)
     rank = len(g.size)
     y = y.reshape(len(x), *g.dilation, *plain.output_size, -1)
     y = y.transpose(0, *(axis for i in range(rank) for axis in (rank + 1 + i, 1 + i)), 2 * rank + 1)

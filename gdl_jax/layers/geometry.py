@@ -32,6 +32,23 @@ class Geometry(NamedTuple):
         return tuple((n + sum(pad) - e) // s + 1 for n, e, s, pad in sizes)
 
     @property
+    def taps(self) -> tuple[int, ...]:
+        """Blocks of `strides` pixels that the kernel spans."""
+        return tuple(-(-a // s) for a, s in zip(self.kernel, self.strides, strict=True))
+
+    @property
+    def phases(self) -> tuple[tuple[int, int], ...]:
+        """The first and the last b of the pixels stride b + r - before of the image, for r below the stride."""
+        sizes = zip(self.size, self.strides, self.padding, strict=True)
+        return tuple((before // s, (before + n - 1) // s) for n, s, (before, _) in sizes)
+
+    @property
+    def phase_padding(self) -> tuple[tuple[int, int], ...]:
+        """Of the output, where a convolution with stride one and the taps backwards gives the pixels of one r."""
+        sizes = zip(self.phases, self.taps, self.output_size, strict=True)
+        return tuple((t - 1 - first, last - (m - 1)) for (first, last), t, m in sizes)
+
+    @property
     def is_dense(self) -> bool:
         """One group, no dilation."""
         return self.groups == 1 and set(self.dilation) == {1}

@@ -9,7 +9,7 @@ import pytest
 
 from gdl_jax.layers import winograd
 from gdl_jax.layers.geometry import Geometry
-from gdl_jax.layers.lowering import lax_conv, lax_kernel_gradient
+from gdl_jax.layers.lowering import lax_conv, lax_conv_transpose, lax_kernel_gradient
 
 
 @pytest.mark.parametrize("taps", [2, 3])
@@ -21,21 +21,24 @@ def test_matrices_are_the_filter_of_two_outputs(taps):
 
 
 @pytest.mark.parametrize(
-    ("size", "kernel", "padding"),
+    ("size", "kernel", "strides", "padding"),
     [
-        ((9,), (3,), ((1, 1),)),
-        ((8,), (2,), ((0, 0),)),
-        ((8, 8), (3, 3), ((1, 1), (1, 1))),
-        ((7, 6), (2, 2), ((1, 0), (1, 1))),
-        ((5, 8), (2, 3), ((0, 1), (2, 2))),
-        ((9, 9), (3, 3), ((-1, 1), (0, -2))),
-        ((4, 5, 6), (3, 2, 3), ((1, 1), (0, 1), (1, 0))),
+        ((9,), (3,), (1,), ((1, 1),)),
+        ((8,), (2,), (1,), ((0, 0),)),
+        ((10,), (4,), (2,), ((1, 1),)),
+        ((8, 8), (3, 3), (1, 1), ((1, 1), (1, 1))),
+        ((7, 6), (2, 2), (1, 1), ((1, 0), (1, 1))),
+        ((5, 8), (2, 3), (1, 1), ((0, 1), (2, 2))),
+        ((9, 9), (3, 3), (1, 1), ((-1, 1), (0, -2))),
+        ((9, 8), (4, 6), (2, 2), ((1, 2), (2, 1))),
+        ((7, 9), (2, 6), (1, 3), ((1, 1), (3, 2))),
+        ((4, 5, 6), (3, 2, 3), (1, 1, 1), ((1, 1), (0, 1), (1, 0))),
+        ((4, 6, 8), (4, 4, 4), (2, 2, 2), ((1, 1), (1, 1), (1, 1))),
     ],
     ids=str,
 )
-def test_rounding_is_that_of_lax(size, kernel, padding):
-    ones = (1,) * len(size)
-    g = Geometry(size, kernel, ones, padding, ones)
+def test_rounding_is_that_of_lax(size, kernel, strides, padding):
+    g = Geometry(size, kernel, strides, padding, (1,) * len(size))
     rng = np.random.default_rng(0)
     shapes = (3, *size, 40), (3, *g.output_size, 24), (*kernel, 40, 24)
     x, y, k = (jnp.asarray(rng.normal(size=shape), jnp.float32) for shape in shapes)
@@ -44,13 +47,13 @@ def test_rounding_is_that_of_lax(size, kernel, padding):
         exact = [np.asarray(a, np.float64) for a in (x, y, k)]
         wide = tuple((max(a, 0), max(b, 0)) for a, b in padding)
         cut = tuple(slice(max(-a, 0), n + min(b, 0)) for n, (a, b) in zip(size, padding, strict=True))
-        narrow = Geometry(tuple(s.stop - s.start for s in cut), kernel, ones, wide, ones)
+        narrow = Geometry(tuple(s.stop - s.start for s in cut), kernel, strides, wide, g.dilation)
         seen = exact[0][:, *cut]
-        wanted = [
-            np.asarray(a) for a in (lax_conv(narrow, seen, exact[2]), lax_kernel_gradient(narrow, seen, exact[1]))
-        ]
-    found = winograd.conv(padding, x, k), winograd.kernel_gradient(padding, x, y, kernel)
-    for a, b in zip(found, wanted, strict=True):
+        back = np.zeros_like(exact[0])
+        back[:, *cut] = lax_conv_transpose(narrow, exact[1], exact[2])
+        wanted = lax_conv(narrow, seen, exact[2]), back, lax_kernel_gradient(narrow, seen, exact[1])
+    found = winograd.conv(g, x, k), winograd.conv_transpose(g, y, k), winograd.kernel_gradient(g, x, y)
+    for a, b in zip(found, map(np.asarray, wanted), strict=True):
         assert a.shape == b.shape
         # The largest errors of lax on the same operands are 1e-6 and less of the largest result.
         assert np.abs(np.asarray(a) - b).max() < 3e-6 * np.abs(b).max()
