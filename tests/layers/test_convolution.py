@@ -121,7 +121,10 @@ def test_the_three_functions_are_their_definitions(g, channels):
 
 @pytest.mark.parametrize(
     ("g", "channels"),
-    [(g, (4, 8)) for g in GEOMETRIES if g.size != (3, 4)] + [(g, (90, 96)) for g in (FOR_WINOGRAD[0], *FOR_WINOGRAD[2:4])],
+    [
+        *((g, (4, 8)) for g in GEOMETRIES if g.size != (3, 4)),
+        *((g, (90, 96)) for g in (FOR_WINOGRAD[0], *FOR_WINOGRAD[2:4])),
+    ],
     ids=str,
 )
 def test_derivatives_of_first_and_second_order_are_those_of_lax(g, channels):
