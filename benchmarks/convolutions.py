@@ -31,7 +31,7 @@ from benchmarks.measure import Contestant, take_turns  # noqa: E402
 from benchmarks.shapes import SHAPES, Shape  # noqa: E402
 from benchmarks.table import columns  # noqa: E402
 from experiments.command_line import parse  # noqa: E402
-from gdl_jax.errors import UsageError  # noqa: E402
+from gdl_jax.errors import UsageError, run_module  # noqa: E402
 from gdl_jax.files import write_json  # noqa: E402
 from gdl_jax.layers import lowering  # noqa: E402
 
@@ -70,16 +70,13 @@ class Operation(NamedTuple):
 
 def main(arguments: list[str]) -> int:
     """Measures and prints. Returns the exit code: 0, or 2 for a user's mistake."""
-    try:
-        options = parse(Options, arguments, prog="python -m benchmarks.convolutions", description=__doc__)
-        print(table(run(options, arguments)["records"]))
-    except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    return 0
+    return run_module(show, arguments)
+
+
+def show(arguments: list[str]) -> None:
+    """Does what the words say; see `main`."""
+    options = parse(Options, arguments, prog="python -m benchmarks.convolutions", description=__doc__)
+    print(table(run(options, arguments)["records"]))
 
 
 def run(options: Options, command: Sequence[str]) -> dict[str, Any]:

@@ -37,7 +37,7 @@ from benchmarks.subject import compile_subject, load_source  # noqa: E402
 from benchmarks.table import columns, milliseconds  # noqa: E402
 from experiments.command_line import parse  # noqa: E402
 from experiments.registry import Experiment  # noqa: E402
-from gdl_jax.errors import UsageError  # noqa: E402
+from gdl_jax.errors import UsageError, run_module  # noqa: E402
 from gdl_jax.files import write_json  # noqa: E402
 from gdl_jax.training.sharding import make_mesh  # noqa: E402
 
@@ -79,19 +79,16 @@ def main(arguments: list[str]) -> int:
     Returns:
         The exit code: 0, or 2 for a user's mistake.
     """
-    try:
-        options = parse(Options, arguments, prog=f"python -m {PROGRAM}", description=__doc__)
-        found = profile(options.name, settings(options.name, options), options.steps)
-        if options.json is not None:
-            write_json(options.json, record.surroundings(arguments, PROGRAM) | {"records": [found]})
-        print(table(found, options.top))
-    except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    return 0
+    return run_module(show, arguments)
+
+
+def show(arguments: list[str]) -> None:
+    """Does what the words say; see `main`."""
+    options = parse(Options, arguments, prog=f"python -m {PROGRAM}", description=__doc__)
+    found = profile(options.name, settings(options.name, options), options.steps)
+    if options.json is not None:
+        write_json(options.json, record.surroundings(arguments, PROGRAM) | {"records": [found]})
+    print(table(found, options.top))
 
 
 def profile(name: str, experiment: Experiment, steps: int) -> dict[str, Any]:

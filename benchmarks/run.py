@@ -32,7 +32,7 @@ from benchmarks.scaling import scaling  # noqa: E402
 from benchmarks.table import table  # noqa: E402
 from experiments.command_line import parse, parse_training  # noqa: E402
 from experiments.registry import Experiment, find, load_all  # noqa: E402
-from gdl_jax.errors import UsageError  # noqa: E402
+from gdl_jax.errors import UsageError, run_module  # noqa: E402
 from gdl_jax.files import write_json  # noqa: E402
 from gdl_jax.training.sharding import make_mesh  # noqa: E402
 
@@ -92,18 +92,16 @@ def main(arguments: list[str]) -> int:
     Returns:
         The exit code: 0, 1 if a comparison found that something fell, 2 for a user's mistake.
     """
+    return run_module(show, arguments)
+
+
+def show(arguments: list[str]) -> int:
+    """Does what the words say; see `main`."""
     prog = "python -m benchmarks.run"
-    try:
-        if arguments[:1] == ["compare"]:
-            return show_comparison(parse(Records, arguments[1:], prog=f"{prog} compare", description=Records.__doc__))
-        options = parse(Options, arguments, prog=prog, description=__doc__)
-        print(table(run(options, arguments)["records"]))
-    except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+    if arguments[:1] == ["compare"]:
+        return show_comparison(parse(Records, arguments[1:], prog=f"{prog} compare", description=Records.__doc__))
+    options = parse(Options, arguments, prog=prog, description=__doc__)
+    print(table(run(options, arguments)["records"]))
     return 0
 
 

@@ -36,7 +36,7 @@ from experiments.launch import run_experiment
 from experiments.verbs import open_run
 from gdl_jax.data.source import load
 from gdl_jax.data.spec import DataSpec
-from gdl_jax.errors import UsageError, nearest
+from gdl_jax.errors import UsageError, nearest, run_module
 from gdl_jax.metrics.classifiers import FOLDER, cnn_features, stored, write_classifier
 from gdl_jax.training.export import variables
 
@@ -112,8 +112,4 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    sys.exit(run_module(main))

@@ -26,18 +26,24 @@ def nearest(name: str, options: Iterable[str]) -> str:
     return "expected one of: " + ", ".join(options) + "." if options else "there is none."
 
 
-def run_module(main: Callable[[list[str]], None]) -> int:
+def run_module(main: Callable[[list[str]], int | None], words: list[str] | None = None) -> int:
     """Does what the words after `python -m MODULE` say; what goes wrong becomes one sentence.
 
+    Args:
+        main: takes the words; may return an exit code.
+        words: instead of those of this process.
+
     Returns:
-        The exit code: 0, 2 for a user's mistake, 1 where a disk fails.
+        The exit code: that of `main`, 2 for a user's mistake, 1 where a disk fails, 130 for Ctrl-C.
     """
     try:
-        main(sys.argv[1:])
+        return main(sys.argv[1:] if words is None else words) or 0
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except OSError as error:
         print(f"error: {error.filename or 'the disk'}: {error.strerror or error}.", file=sys.stderr)
         return 1
-    return 0
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
