@@ -81,13 +81,22 @@ class FaceVAE(ConvVAE):
 )
 @dataclass(frozen=True, kw_only=True)
 class DeepFeatureVAE(Experiment):
-    """Deep feature consistent variational autoencoder: images are compared in the feature maps of a network.
+    r"""Deep feature consistent variational autoencoder: images are compared in the feature maps of a network.
 
         python -m experiments.run dfc_vae
 
     With --steps 400 (seed 0): test/mse 0.0143 of pixels in [0, 1], test/objective 32.3; reconstructions and samples are
     blurred heads with the right colours of hair, skin and background, without eyes and mouths yet. 8 minutes of CPU
     time, compiling included. The default's 2,000 steps were not run to the end.
+
+    With the features of a classifier of the hair's colour, short runs both (seed 0):
+
+        python -m experiments.run classifier --data.name faces --data.size 64 --data.num-examples 1000 --width 8 \
+            --steps 60 --workdir runs/features
+        python -m experiments.run dfc_vae --features runs/features --data.num-examples 1000 --steps 100
+
+    78.6 % of test accuracy after 40 s of CPU time; then test/mse 0.0195 after 2:18 minutes, 54 s of waiting for the
+    compiler among them: blurs of hair, hats and backgrounds in their colours, no features of a face yet.
     """
 
     steps: int = 2000
