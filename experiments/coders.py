@@ -177,7 +177,7 @@ def hou_128(task: Task) -> Coders:
 
 
 ARCHITECTURES: dict[str, tuple[Callable[[Task], Coders], int]] = {
-    "dense": (partial(dense, hidden=(512, 256), activation=nn.silu), 1),
+    "dense": (partial(dense, hidden=(400, 200), activation=nn.silu), 1),
     "hinton": (partial(dense, hidden=(1000, 500, 250)), 1),
     "jiang": (jiang, 4),
     "foster": (foster, 4),
