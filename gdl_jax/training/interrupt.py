@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from types import FrameType
 
@@ -9,7 +10,11 @@ from gdl_jax.training.sharding import greatest
 
 
 class Interrupt:
-    """While it is entered, the first signal is only noted; the second ends the process at once."""
+    """While it is entered, the first signal is only noted; the second ends the process at once.
+
+    Not by an exception: threads that save in the background would go on while the interpreter is taken down, and say
+    that they cannot. A checkpoint that is not whole does not count, as after SIGKILL.
+    """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -26,7 +31,7 @@ class Interrupt:
 
     def _note(self, number: int, _: FrameType | None) -> None:
         if self.received is not None:
-            raise SystemExit(128 + number)
+            os._exit(128 + number)
         self.received = signal.Signals(number)
 
     def stops(self) -> bool:
