@@ -90,8 +90,8 @@ class Tequila(Study):
     That table misleads in three places, and both readings are here. p-values: of millions of pixels test images are
     rejected too; what counts is the distance beside that of test images. ks: 81 % of the pixels are exactly 0, and a
     generator's are hardly ever, which alone makes up the 0.81: blots have it as good samples have; how much of it is a
-    matter of the last bits tells ks_rounded, how good samples are the divergence. Adversarial examples: only without
-    the cut, which a picture file would need, is their divergence 0.58.
+    matter of the last bits tells ks_rounded. The divergence is what these blots and the text's samples differ in.
+    Adversarial examples: only without the cut, which a picture file would need, is their divergence 0.58.
     """
 
     data: Literal["digits", "mnist", "fashion_mnist"] = "digits"
