@@ -74,6 +74,8 @@ def conv_transpose(
         return _by_phase(g, y, k) if _reaches_across(g) else winograd.conv_transpose(g, y, k)
     if g.is_dense and not g.is_plain:
         return _subpixel(g, y, k) if even or k.shape[-2] <= FEW_OUT else _by_phase(g, y, k)
+    if max(g.strides) > 1 and set(g.dilation) == {1}:
+        return _by_phase(g, y, k)
 
     # A convolution of y, zeros between its pixels, with the flipped kernel.
     spread = lax.pad(y, jnp.zeros((), y.dtype), [(0, 0, 0), *((0, 0, s - 1) for s in g.strides), (0, 0, 0)])
@@ -161,11 +163,13 @@ def _plain_geometry(padding: Pads, x: Array, kernel: Sequence[int]) -> Geometry:
 def _plain(
     padding: Pads, x: Float[Array, "batch *size in"], k: Float[Array, "*kernel in out"]
 ) -> Float[Array, "batch *output out"]:
-    """To few channels it is a convolution to those of several taps of the kernel, which are then shifted and added.
+    """To fewer channels it is a convolution to those of several taps of the kernel, which are then shifted and added.
 
     Of all taps, or of those in a column: the same arithmetic in a wider matrix product.
     """
     *kernel, inputs, outputs = k.shape
+    if inputs < outputs:
+        return _lax_conv(padding, x, k)
     if math.prod(kernel) * outputs <= FEW_COLUMNS:
         folded = len(kernel)
     elif len(kernel) > 1 and outputs <= FEW_OUT:
@@ -273,9 +277,9 @@ def _by_phase(
         axes = zip(size, taps, places, g.output_size, strict=True)
         padding = tuple((first, m - 1 + t - n - first) for n, t, (first, _), m in axes)
         if math.prod(taps):
-            parts[offset] = conv_transpose(Geometry(size, taps, ones, padding, ones), y, part)
+            parts[offset] = conv_transpose(Geometry(size, taps, ones, padding, ones, g.groups), y, part)
         else:
-            parts[offset] = jnp.zeros((len(y), *size, k.shape[-2]), y.dtype)
+            parts[offset] = jnp.zeros((len(y), *size, k.shape[-2] * g.groups), y.dtype)
     x = interleaved(parts, (len(y), *size))
     x = x.reshape(len(y), *(n * s for n, s in zip(size, g.strides, strict=True)), -1)
     return lax.slice(x, (0,) * x.ndim, (len(x), *g.size, x.shape[-1]))
