@@ -75,12 +75,13 @@ class FreeGAN(Freely):
     generator leaves a term out; the paper's is --loss relativistic_average.
 
     On the digits that scikit-learn ships, 16x16, with --width 32 and 4,000 steps (under two minutes on an idle core,
-    once compiled; three seeds): FID of the classifier's features, of training images 1.0, with --loss least_squares
-    2.3, boundary_seeking 2.7, hinge with --spectral True --discriminator-norm False 2.6, relativistic_average 2.8, and
-    clipped weights 3.2; all ten classes are there, and most samples are digits that a person reads. Of the presets,
-    made smaller: ganimals 1.7, valle_digits 2.3, sngan 3.1, valle_wgan_gp 4.4, lanham_dense 4.0, lanham_relativistic
-    5.1, lanham_wgan 5.5, foster_wgan 5.9, lanham_boundary 6.5 (nine classes), jiang 9.7, lanham_lipschitz 12.5 (1,500
-    steps). The commands are in experiments/RESULTS.md.
+    once compiled; three seeds): FID of the classifier's features, of training images 1.1, with --loss least_squares
+    2.3, boundary_seeking 2.7, relativistic_average 2.8, hinge with --spectral True --discriminator-norm False 2.8, and
+    clipped weights 3.5; one seed: minimax 2.7, relativistic 2.6, relativistic_average_least_squares and
+    relativistic_average_hinge 2.5, DRAGAN 6.8 (2,000 steps). All ten classes are there, and most samples are digits
+    that a person reads. Of the presets, made smaller: valle_digits and ganimals 2.4, sngan 3.1, lanham_dense 4.0,
+    gulrajani 4.3, lanham_wgan 5.5, lanham_relativistic 5.7, lanham_boundary 5.8, foster_wgan 5.9, lanham_lipschitz 14.3
+    (1,500 steps), jiang 15.8. The commands are in experiments/RESULTS.md.
 
     While it trains one sees which classes of the data its samples have, by the classifier that comes with the library,
     and how far the discriminator keeps test images from samples and how steep it is between them:
