@@ -9,6 +9,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from gdl_jax.layers.geometry import Geometry
+
 Pads = Sequence[tuple[int, int]]
 """(before, after) for every axis of space."""
 
@@ -56,6 +58,11 @@ def to_batch(x: Float[Array, "batch *size in"], block: Sequence[int]) -> Float[A
     x = x.reshape(len(x), *split(x, block), x.shape[-1])
     x = x.transpose(0, *range(2, 2 * rank + 1, 2), *range(1, 2 * rank, 2), 2 * rank + 1)
     return x.reshape(-1, *x.shape[rank + 1 :])
+
+
+def whole_blocks(g: Geometry, k: Float[Array, "*kernel in out"]) -> Float[Array, "*blocks in out"]:
+    """The kernel filled up with zeros to as many blocks of `strides` pixels as it spans."""
+    return padded(k, [(0, t * s - a) for t, s, a in zip(g.taps, g.strides, g.kernel, strict=True)], first=0)
 
 
 def interleaved(parts: Mapping[tuple[int, ...], Array], shape: Sequence[int]) -> Float[Array, "batch pixels"]:

@@ -18,7 +18,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from gdl_jax.layers import winograd
-from gdl_jax.layers.blocks import Pads, interleaved, padded, shifts, split, to_batch, to_depth
+from gdl_jax.layers.blocks import Pads, interleaved, padded, shifts, split, to_batch, to_depth, whole_blocks
 from gdl_jax.layers.geometry import Geometry, layout
 
 FEW_OUT = 32
@@ -34,7 +34,7 @@ SAVED = 45
 """Products that `winograd` has to save for every number that it writes."""
 
 ACROSS = 1.5
-"""So many times the tiles of the image's pixels are more than its phases cost when each is computed by itself."""
+"""Tiles of whole blocks over those of single phases, above which a transposed convolution goes phase by phase."""
 
 
 def conv(
@@ -69,7 +69,8 @@ def conv_transpose(
     if _is_disjoint(g):
         return _from_windows(g, y @ k.reshape(-1, k.shape[-1]).T)
     even = all(a % s == 0 for a, s in zip(g.kernel, g.strides, strict=True))
-    blocks = _plain_geometry(g.phase_padding, y, g.taps)
+    ones = (1,) * len(g.size)
+    blocks = Geometry(g.output_size, g.taps, ones, g.phase_padding, ones)
     if g.is_dense and even and winograd.saves(blocks, y, k.shape[-2] * math.prod(g.strides), SAVED):
         return _by_phase(g, y, k) if _reaches_across(g) else winograd.conv_transpose(g, y, k)
     if g.is_dense and not g.is_plain:
@@ -79,7 +80,7 @@ def conv_transpose(
 
     # A convolution of y, zeros between its pixels, with the flipped kernel.
     spread = lax.pad(y, jnp.zeros((), y.dtype), [(0, 0, 0), *((0, 0, s - 1) for s in g.strides), (0, 0, 0)])
-    size, ones = spread.shape[1:-1], (1,) * len(g.size)
+    size = spread.shape[1:-1]
     axes = zip(g.size, g.extent, g.padding, size, strict=True)
     padding = tuple((e - 1 - before, n + before - m) for n, e, (before, _), m in axes)
     flipped = jnp.flip(k if g.groups > 1 else k.swapaxes(-1, -2), range(len(size)))
@@ -155,11 +156,6 @@ def _lax_conv(
     )
 
 
-def _plain_geometry(padding: Pads, x: Array, kernel: Sequence[int]) -> Geometry:
-    ones = (1,) * len(kernel)
-    return Geometry(x.shape[1:-1], tuple(kernel), ones, tuple(padding), ones)
-
-
 def _plain(
     padding: Pads, x: Float[Array, "batch *size in"], k: Float[Array, "*kernel in out"]
 ) -> Float[Array, "batch *output out"]:
@@ -227,20 +223,12 @@ def _space_to_depth(
     g: Geometry, x: Float[Array, "batch *size in"], k: Float[Array, "*kernel in out"]
 ) -> Float[Array, "batch *output out"]:
     """A convolution of stride one over blocks of pixels, whose channels stand side by side."""
-    taps, blocks = _blocks(g, x)
-    _, k = _whole_blocks(g, k)
-    *space, inputs, outputs = k.shape
-    k = to_depth(k.reshape(1, *space, inputs * outputs), g.strides).reshape(*taps, -1, outputs)
-    return _plain([(0, 0)] * len(taps), blocks, k)
-
-
-def _blocks(g: Geometry, x: Float[Array, "batch *size in"]) -> tuple[list[int], Float[Array, "batch *blocks depth"]]:
-    """Taps of the convolution of `_space_to_depth`, and the image that it sees."""
-    taps = [-(-a // s) for a, s in zip(g.kernel, g.strides, strict=True)]
-    blocks = [m - 1 + t for m, t in zip(g.output_size, taps, strict=True)]
+    blocks = [m - 1 + t for m, t in zip(g.output_size, g.taps, strict=True)]
     sizes = zip(g.size, g.strides, g.padding, blocks, strict=True)
     x = padded(x, [(before, b * s - n - before) for n, s, (before, _), b in sizes])
-    return taps, to_depth(x, g.strides)
+    *space, inputs, outputs = (k := whole_blocks(g, k)).shape
+    k = to_depth(k.reshape(1, *space, inputs * outputs), g.strides).reshape(*g.taps, -1, outputs)
+    return _plain([(0, 0)] * len(space), to_depth(x, g.strides), k)
 
 
 def _subpixel(
@@ -252,7 +240,7 @@ def _subpixel(
     zeros between the pixels of y are never multiplied.
     """
     rank = len(g.size)
-    taps, k = _whole_blocks(g, k)
+    taps, k = g.taps, whole_blocks(g, k)
     # (t0, r0, t1, r1, ..., in, out) -> (t0, t1, ..., out, r0, r1, ..., in), and the taps run backwards.
     k = k.reshape(*(n for pair in zip(taps, g.strides, strict=True) for n in pair), *k.shape[-2:])
     k = jnp.flip(k, range(0, 2 * rank, 2))
@@ -293,14 +281,6 @@ def _reaches_across(g: Geometry) -> bool:
 
     of_phase = [-(-n // s) for n, s in zip(g.size, g.strides, strict=True)]
     return tiles([last - first + 1 for first, last in g.phases]) > ACROSS * tiles(of_phase)
-
-
-def _whole_blocks(g: Geometry, k: Float[Array, "*kernel in out"]) -> tuple[list[int], Float[Array, "*blocks in out"]]:
-    """Taps per stride, and the kernel filled up with zeros to that many."""
-    taps = [-(-a // s) for a, s in zip(g.kernel, g.strides, strict=True)]
-    return taps, jnp.pad(
-        k, [*((0, t * s - a) for t, s, a in zip(taps, g.strides, g.kernel, strict=True)), (0, 0), (0, 0)]
-    )
 
 
 def _from_depth(g: Geometry, blocks: Float[Array, "batch *blocks depth"]) -> Float[Array, "batch *size in"]:

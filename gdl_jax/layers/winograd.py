@@ -24,7 +24,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-from gdl_jax.layers.blocks import Pads, interleaved, padded
+from gdl_jax.layers.blocks import Pads, interleaved, padded, whole_blocks
 from gdl_jax.layers.geometry import Geometry
 
 Matrix = np.ndarray
@@ -136,9 +136,7 @@ def _phases(strides: Sequence[int]) -> Iterator[tuple[int, ...]]:
 def _by_tap(g: Geometry, k: Float[Array, "*kernel in out"]) -> Parts:
     """What the kernel has for every block that is seen: (*strides, in, out)."""
     rank = len(g.kernel)
-    axes = zip(g.taps, g.strides, g.kernel, strict=True)
-    k = jnp.pad(k, [*((0, t * s - a) for t, s, a in axes), (0, 0), (0, 0)])
-    k = k.reshape(*(n for pair in zip(g.taps, g.strides, strict=True) for n in pair), *k.shape[rank:])
+    k = whole_blocks(g, k).reshape(*(n for pair in zip(g.taps, g.strides, strict=True) for n in pair), *k.shape[rank:])
     every = slice(None)
     return {tap: k[tuple(at for i in tap for at in (i, every))] for tap in itertools.product(*map(range, g.taps))}
 
