@@ -8,7 +8,7 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
-from gdl_jax.layers.channels import channel_sum, spread
+from gdl_jax.layers.channels import channel_dot, channel_scale, channel_sum, spread
 from gdl_jax.layers.initializers import Initializer
 
 
@@ -67,12 +67,12 @@ class BatchNorm(nn.Module):
         mean, var = running_mean.value - origin, running_var.value
         if train:
             mean = channel_sum(rows) / num
-            var = jnp.maximum(channel_sum(jnp.square(rows)) / num - jnp.square(mean), 0)
+            var = jnp.maximum(channel_dot(rows, rows) / num - jnp.square(mean), 0)
             if not self.is_initializing():
                 running_mean.value = lax.stop_gradient(origin + (1 - self.momentum) * mean)
                 running_var.value = lax.stop_gradient(self.momentum * running_var.value + (1 - self.momentum) * var)
         slope = scale * lax.rsqrt(var + self.epsilon)
-        y = rows * spread(slope, rows.shape) + spread(bias - mean * slope, rows.shape)
+        y = channel_scale(rows, slope) + spread(bias - mean * slope, rows.shape)
         return y.reshape(*x.shape[: x.ndim - rank], *kept).astype(self.dtype)
 
 
@@ -99,7 +99,7 @@ class LayerNorm(nn.Module):
         y = x.astype(jnp.float32)
         y = y - y.mean(axes, keepdims=True)
         y = y * lax.rsqrt(jnp.square(y).mean(axes, keepdims=True) + self.epsilon)
-        return (y * spread(scale, y.shape) + spread(bias, y.shape)).astype(self.dtype)
+        return (channel_scale(y, scale) + spread(bias, y.shape)).astype(self.dtype)
 
 
 class InstanceNorm(nn.Module):
@@ -127,7 +127,7 @@ class InstanceNorm(nn.Module):
         if self.affine:
             scale = self.param("scale", nn.initializers.ones, x.shape[-1:], jnp.float32)
             bias = self.param("bias", nn.initializers.zeros, x.shape[-1:], jnp.float32)
-            y = y * spread(scale, y.shape) + spread(bias, y.shape)
+            y = channel_scale(y, scale) + spread(bias, y.shape)
         return y.astype(self.dtype)
 
 
