@@ -30,10 +30,10 @@ import numpy as np
 import tyro
 
 from experiments import workdir
-from experiments.classifiers import ImageClassifier
 from experiments.command_line import parse
+from experiments.families.classifiers import ImageClassifier
 from experiments.launch import run_experiment
-from experiments.verbs import open_run
+from experiments.verbs.opening import open_run
 from gdl_jax.data.source import load
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.errors import UsageError, nearest, run_module

@@ -92,7 +92,7 @@ def cnn_maps(network: CNN, image_range: tuple[float, float], variables: dict[str
 def _classifier(path: Path) -> tuple[Any, tuple[int, int, int], dict[str, Any]]:
     """The model of a run or an export, the shape of its images, and the variables of its network."""
     # The verbs know all experiments, this one's among them.
-    from experiments.verbs import open_export, open_run
+    from experiments.verbs.opening import open_export, open_run
 
     opened = open_run(path, "latest") if path.is_dir() else open_export(path)
     networks = jax.tree.map(np.asarray, variables(opened.state))

@@ -38,7 +38,7 @@ def launch(arguments: list[str]) -> int:
             listing.show(arguments[1:])
         elif arguments[0] in VERBS:
             # Training starts sooner without them.
-            from experiments.every_verb import run_verb
+            from experiments.verbs.every_verb import run_verb
 
             keep_compiled_programs()
             run_verb(arguments[0], arguments[1:])

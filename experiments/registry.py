@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import importlib
 import inspect
+import pkgutil
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, is_dataclass
@@ -113,34 +114,8 @@ class Study(Entry):
 REGISTRY: dict[str, type[Experiment]] = {}
 STUDIES: dict[str, type[Study]] = {}
 
-FAMILIES = (
-    "approximation",
-    "autoencoders",
-    "classifiers",
-    "concepts",
-    "conditional_gans",
-    "convolutions",
-    "densities",
-    "face_autoencoders",
-    "gan_failures",
-    "gan_grid",
-    "gans",
-    "gaussian_gans",
-    "image_to_image",
-    "linear_models",
-    "lipschitz",
-    "manifolds",
-    "monitors",
-    "neurons",
-    "pixel_densities",
-    "regression",
-    "representations",
-    "sequences",
-    "tequila",
-    "toolkit",
-    "upsampling",
-)
-"""The modules of experiments and studies; importing one registers what is in it."""
+ROOMS = ("experiments.families", "experiments.studies")
+"""Where experiments and studies are; importing a module registers what is in it."""
 
 AnyEntry = TypeVar("AnyEntry", bound=type[Entry])
 
@@ -179,8 +154,9 @@ def register(
 
 def load_all() -> dict[str, type[Experiment]]:
     """Every experiment of this tree."""
-    for family in FAMILIES:
-        importlib.import_module(f"experiments.{family}")
+    for room in ROOMS:
+        for module in pkgutil.iter_modules(importlib.import_module(room).__path__, f"{room}."):
+            importlib.import_module(module.name)
     return REGISTRY
 
 

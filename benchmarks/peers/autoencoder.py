@@ -11,13 +11,13 @@ from torch import Tensor
 from benchmarks.peers import NoPeer, peer_of
 from benchmarks.peers.base import Batch, Peer, adam
 from benchmarks.peers.networks import mirror
-from experiments.autoencoders import PlainAutoencoder
+from experiments.families.autoencoders import PlainAutoencoder
 from gdl_jax.data.spec import DataSpec
 
 
 @peer_of("autoencoder")
 class AutoencoderPeer(Peer):
-    """Mirrors `experiments.autoencoders.PlainAutoencoder`."""
+    """Mirrors `experiments.families.autoencoders.PlainAutoencoder`."""
 
     def __init__(self, experiment: PlainAutoencoder, data: DataSpec, device: torch.device):
         if experiment.corruption != "none" or experiment.weight_penalty:

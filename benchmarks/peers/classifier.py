@@ -11,13 +11,13 @@ from torch import Tensor
 from benchmarks.peers import NoPeer, peer_of
 from benchmarks.peers.base import Batch, Peer, adam
 from benchmarks.peers.networks import mirror
-from experiments.classifiers import ImageClassifier
+from experiments.families.classifiers import ImageClassifier
 from gdl_jax.data.spec import DataSpec
 
 
 @peer_of("classifier")
 class ClassifierPeer(Peer):
-    """Mirrors `experiments.classifiers.ImageClassifier`."""
+    """Mirrors `experiments.families.classifiers.ImageClassifier`."""
 
     def __init__(self, experiment: ImageClassifier, data: DataSpec, device: torch.device):
         if experiment.crop_padding:

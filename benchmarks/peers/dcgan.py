@@ -13,14 +13,14 @@ from benchmarks.peers import peer_of
 from benchmarks.peers.base import Batch, Peer, adam
 from benchmarks.peers.layers import keep
 from benchmarks.peers.networks import mirror
-from experiments.gans import TwoPlayer
+from experiments.families.gans import TwoPlayer
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.steps.optimizers import Adam, Optimizer
 
 
 @peer_of("dcgan")
 class DCGANPeer(Peer):
-    """Mirrors `experiments.gans.DCGAN`."""
+    """Mirrors `experiments.families.gans.DCGAN`."""
 
     def __init__(self, experiment: TwoPlayer, data: DataSpec, device: torch.device):
         model = experiment.build(data)

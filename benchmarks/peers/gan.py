@@ -12,7 +12,7 @@ from torch import Tensor
 from benchmarks.peers import NoPeer, peer_of
 from benchmarks.peers.dcgan import DCGANPeer
 from benchmarks.peers.wgan_gp import WGANGPPeer, gradient_penalty
-from experiments.gan_grid import FreeGAN
+from experiments.families.free_gan import FreeGAN
 from experiments.registry import Experiment
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.steps.optimizers import Optimizer
@@ -42,7 +42,7 @@ WRITTEN = {
 
 @peer_of("gan")
 class GANPeer(DCGANPeer):
-    """Mirrors `experiments.gan_grid.FreeGAN`."""
+    """Mirrors `experiments.families.free_gan.FreeGAN`."""
 
     def __init__(self, experiment: FreeGAN, data: DataSpec, device: torch.device):
         if experiment.loss not in LOSSES:

@@ -11,13 +11,13 @@ from torch import Tensor
 from benchmarks.peers import NoPeer, peer_of
 from benchmarks.peers.base import Batch, Peer, adam
 from benchmarks.peers.networks import mirror
-from experiments.autoencoders import ConvVAE
+from experiments.families.autoencoders import ConvVAE
 from gdl_jax.data.spec import DataSpec
 
 
 @peer_of("vae")
 class VAEPeer(Peer):
-    """Mirrors `experiments.autoencoders.ConvVAE`."""
+    """Mirrors `experiments.families.autoencoders.ConvVAE`."""
 
     def __init__(self, experiment: ConvVAE, data: DataSpec, device: torch.device):
         model = experiment.build(data)

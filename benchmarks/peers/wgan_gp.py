@@ -7,13 +7,13 @@ from torch import Tensor, nn
 
 from benchmarks.peers import peer_of
 from benchmarks.peers.dcgan import DCGANPeer
-from experiments.gans import WGANGP
+from experiments.families.gans import WGANGP
 from gdl_jax.data.spec import DataSpec
 
 
 @peer_of("wgan_gp")
 class WGANGPPeer(DCGANPeer):
-    """Mirrors `experiments.gans.WGANGP`."""
+    """Mirrors `experiments.families.gans.WGANGP`."""
 
     def __init__(self, experiment: WGANGP, data: DataSpec, device: torch.device):
         super().__init__(experiment, data, device)

@@ -20,10 +20,10 @@ import numpy as np
 import pytest
 
 from benchmarks.peers import NoPeer, load_all
-from experiments.autoencoders import ConvVAE, PlainAutoencoder
-from experiments.classifiers import ImageClassifier
-from experiments.gan_grid import FreeGAN
-from experiments.gans import DCGAN, WGANGP
+from experiments.families.autoencoders import ConvVAE, PlainAutoencoder
+from experiments.families.classifiers import ImageClassifier
+from experiments.families.free_gan import FreeGAN
+from experiments.families.gans import DCGAN, WGANGP
 from gdl_jax.data.source import ArraySource
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.data.transforms import scale

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import run, scaling
-from experiments.gans import DCGAN
+from experiments.families.gans import DCGAN
 from gdl_jax.errors import UsageError
 
 

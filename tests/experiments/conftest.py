@@ -15,7 +15,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from experiments import run, verbs
+from experiments import run
+from experiments.verbs.opening import Opened, open_run
 from gdl_jax.training import loop, program
 
 
@@ -116,8 +117,8 @@ class Run:
     def lines(self) -> list[dict[str, Any]]:
         return read_lines(self.workdir)
 
-    def open(self) -> verbs.Opened:
-        return verbs.open_run(self.workdir, "latest")
+    def open(self) -> Opened:
+        return open_run(self.workdir, "latest")
 
 
 def read_lines(workdir: Path) -> list[dict[str, Any]]:

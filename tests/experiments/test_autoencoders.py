@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.autoencoders import ConvVAE, PlainAutoencoder
-from experiments.coders import ARCHITECTURES
-from experiments.face_autoencoders import DeepFeatureVAE, FaceVAE
+from experiments.families.autoencoders import ConvVAE, PlainAutoencoder
+from experiments.families.coders import ARCHITECTURES
+from experiments.families.face_autoencoders import DeepFeatureVAE, FaceVAE
 from gdl_jax.data.source import ArraySpec, DataSettings
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.errors import UsageError

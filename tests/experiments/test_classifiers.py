@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.classifiers import ARCHITECTURES, ImageClassifier
-from experiments.evaluation import open_features
-from experiments.verbs import open_export
+from experiments.families.classifiers import ARCHITECTURES, ImageClassifier
+from experiments.verbs.evaluation import open_features
+from experiments.verbs.opening import open_export
 from gdl_jax.data.source import ArraySpec, DataSettings, load
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.data.transforms import scale

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from experiments import evaluation
-from experiments.evaluation import open_features
+from experiments.verbs import evaluation
+from experiments.verbs.evaluation import open_features
 from gdl_jax.metrics.classifiers import KEY, SHIPPED, default_features
 from gdl_jax.metrics.suite import MEASURES
 from gdl_jax.networks.weights import read_weights

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.image_to_image import ImageDenoisingGAN
+from experiments.families.image_to_image import ImageDenoisingGAN
 from gdl_jax.data.source import ArraySpec
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.networks.summary import count

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.attribute_verbs import flags_of
-from experiments.latent_codes import Coded, Coder, encode_data
-from experiments.latent_verbs import in_plane
-from experiments.latent_walks import decode_hidden_noise
+from experiments.verbs.attributes import flags_of
+from experiments.verbs.codes import Coded, Coder, encode_data
+from experiments.verbs.latents import in_plane
+from experiments.verbs.walks import decode_hidden_noise
 from gdl_jax.data.source import ArraySource, load
 from gdl_jax.data.transforms import scale, to_uint8
 from gdl_jax.errors import UsageError

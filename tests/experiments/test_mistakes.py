@@ -33,7 +33,7 @@ NAMES = [
     (["dcgna"], "no experiment 'dcgna': did you mean 'dcgan'?"),
     (["samlpe", "some"], "did you mean 'sample'?"),
     (["xyzzy"], "expected one of: "),
-    (["experiments.gans:DCGNA"], "did you mean 'DCGAN'?"),
+    (["experiments.families.gans:DCGNA"], "did you mean 'DCGAN'?"),
     (["no_such_module:Mine"], "'no_such_module'"),
     (["json:Mine"], "json has no experiment 'Mine'"),
     (["dcgan", "--preset", "smok"], "no preset 'smok': did you mean 'smoke'?"),

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.filter_verbs import drawn, image_kernel
-from experiments.side_by_side import smaller
+from experiments.verbs.filters import drawn, image_kernel
+from experiments.verbs.side_by_side import smaller
 from gdl_jax.data.source import load
 from gdl_jax.metrics.order import some_of
 from gdl_jax.metrics.pixel_statistics import sharpness

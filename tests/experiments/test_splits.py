@@ -1,6 +1,6 @@
 import numpy as np
 
-from experiments.approximation import on_line, parabola, split
+from experiments.studies.approximation import on_line, parabola, split
 
 
 def test_split_of_the_parabola_is_the_text_s():

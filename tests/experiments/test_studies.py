@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.manifolds import GENERATORS
-from experiments.monitors import energy_distance
 from experiments.registry import load_all, load_studies, read_catalogue
+from experiments.studies.manifolds import GENERATORS
+from experiments.studies.monitors import energy_distance
 
 STUDIES = load_studies()
 

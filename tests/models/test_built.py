@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.autoencoders import ConvVAE
-from experiments.conditional_gans import BoundarySeekingGAN, ConditionalGAN
-from experiments.gan_architectures import ARCHITECTURES
-from experiments.gan_grid import FreeGAN
-from experiments.gans import DCGAN, WGANGP
+from experiments.families.autoencoders import ConvVAE
+from experiments.families.conditional_gans import BoundarySeekingGAN, ConditionalGAN
+from experiments.families.free_gan import FreeGAN
+from experiments.families.gan_architectures import ARCHITECTURES
+from experiments.families.gans import DCGAN, WGANGP
 from gdl_jax.data.source import ArraySpec, DataSettings
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.errors import UsageError

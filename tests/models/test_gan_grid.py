@@ -15,7 +15,7 @@ import numpy as np
 import optax
 import pytest
 
-from experiments.gan_parts import LOSSES, PENALTIES
+from experiments.families.gan_parts import LOSSES, PENALTIES
 from gdl_jax.layers.normalisation import BatchNorm, ConditionalBatchNorm
 from gdl_jax.losses.adversarial import AdversarialLoss, non_saturating, wasserstein
 from gdl_jax.losses.penalties import drift, gradient_penalty

@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.conditional_gans import BoundarySeekingGAN, ConditionalGAN
-from experiments.gan_grid import FreeGAN
-from experiments.gan_parts import both
+from experiments.families.conditional_gans import BoundarySeekingGAN, ConditionalGAN
+from experiments.families.free_gan import FreeGAN
+from experiments.families.gan_parts import both
 from gdl_jax.data.source import ArraySpec
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.steps.optimizers import Optimizer

@@ -8,13 +8,13 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.autoencoders import ConvVAE
-from experiments.classifiers import ImageClassifier
-from experiments.conditional_gans import BoundarySeekingGAN, ConditionalGAN
-from experiments.gan_grid import FreeGAN
-from experiments.gan_parts import WGAN_GP, adam, both, rmsprop
-from experiments.gans import DCGAN
-from experiments.image_to_image import ImageDenoisingGAN
+from experiments.families.autoencoders import ConvVAE
+from experiments.families.classifiers import ImageClassifier
+from experiments.families.conditional_gans import BoundarySeekingGAN, ConditionalGAN
+from experiments.families.free_gan import FreeGAN
+from experiments.families.gan_parts import WGAN_GP, adam, both, rmsprop
+from experiments.families.gans import DCGAN
+from experiments.families.image_to_image import ImageDenoisingGAN
 from gdl_jax.data.order import Order
 from gdl_jax.data.pipeline import make_pipeline
 from gdl_jax.data.source import DataSettings, load

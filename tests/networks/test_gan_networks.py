@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.gan_architectures import ARCHITECTURES
+from experiments.families.gan_architectures import ARCHITECTURES
 from gdl_jax.layers.normalisation import ConditionalBatchNorm, LayerNorm
 from gdl_jax.networks.conditional import (
     AuxiliaryDiscriminator,

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, Self
 
 import jax.numpy as jnp
 
-from experiments.gan_architectures import ARCHITECTURES, Architecture, Pair, without_batch_norm
+from experiments.families.gan_architectures import ARCHITECTURES, Architecture, Pair, without_batch_norm
 from experiments.registry import SMOKE_RUN, Experiment, register
 from gdl_jax.data.source import DataSettings
 from gdl_jax.data.spec import DataSpec
@@ -24,7 +24,7 @@ class TwoPlayer(Experiment):
 
     data: DataSettings = DataSettings(size=16)
     architecture: Architecture = "small"
-    """The networks; see experiments/gan_architectures.py."""
+    """The networks; see experiments/families/gan_architectures.py."""
     width: int = 64
     """Channels of the discriminator's first block; the other widths are multiples of it."""
     latent_size: int = 64

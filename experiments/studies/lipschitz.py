@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from experiments.gaussian_gans import Mixture, extent, logits_on, point_gan, start
 from experiments.registry import Findings, Study, register
+from experiments.studies.gaussian_gans import Mixture, extent, logits_on, point_gan, start
 from gdl_jax.losses.adversarial import wasserstein
 from gdl_jax.losses.penalties import gradient_penalty
 from gdl_jax.metrics.lipschitz import steepness

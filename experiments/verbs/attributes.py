@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool
 
-from experiments.latent_codes import Coded, Images, OnCodes, encode_data, encodes, open_coder, open_codes
-from experiments.verbs import check_num
+from experiments.verbs.codes import Coded, Images, OnCodes, encode_data, encodes, open_coder, open_codes
+from experiments.verbs.opening import check_num
 from gdl_jax.data.source import Split
 from gdl_jax.errors import UsageError, nearest
 from gdl_jax.metrics.latent import share_of_nearest

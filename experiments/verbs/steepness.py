@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from experiments.verbs import OnCheckpoint, Shelf, check_num, check_shelf, open_run
+from experiments.verbs.opening import OnCheckpoint, Shelf, check_num, check_shelf, open_run
 from gdl_jax.data.source import load
 from gdl_jax.data.transforms import scale
 from gdl_jax.errors import UsageError

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 
-from experiments.verbs import OnCheckpoint, Shelf, check_num, check_shelf, open_run
+from experiments.verbs.opening import OnCheckpoint, Shelf, check_num, check_shelf, open_run
 from gdl_jax.data.source import Split, load
 from gdl_jax.data.transforms import scale
 from gdl_jax.errors import UsageError

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, PyTree, UInt8
 
-from experiments.verbs import OnCheckpoint, Shelf, check_shelf, open_run
+from experiments.verbs.opening import OnCheckpoint, Shelf, check_shelf, open_run
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.errors import UsageError
 from gdl_jax.pictures.grid import grid

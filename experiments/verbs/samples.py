@@ -12,8 +12,8 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from experiments.evaluation import open_features
-from experiments.verbs import OnCheckpoint, Shelf, check_num, check_out, check_shelf, open_run
+from experiments.verbs.evaluation import open_features
+from experiments.verbs.opening import OnCheckpoint, Shelf, check_num, check_out, check_shelf, open_run
 from gdl_jax.data.source import Source, load
 from gdl_jax.errors import UsageError
 from gdl_jax.files import write_text

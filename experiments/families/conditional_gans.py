@@ -9,9 +9,9 @@ from typing import ClassVar, Literal, Self
 import flax.linen as nn
 from jax import Array
 
-from experiments.gan_architectures import Pair
-from experiments.gan_parts import CIFAR10, FASHION, PLAIN, WGAN_GP, Freely, adam, both
-from experiments.gans import SMOKE
+from experiments.families.gan_architectures import Pair
+from experiments.families.gan_parts import CIFAR10, FASHION, PLAIN, WGAN_GP, Freely, adam, both
+from experiments.families.gans import SMOKE
 from experiments.registry import register
 from gdl_jax.data.source import DataSettings, class_numbers
 from gdl_jax.data.spec import DataSpec

@@ -8,9 +8,9 @@ from typing import ClassVar, Literal, Self
 
 import jax.numpy as jnp
 
-from experiments.gan_architectures import Pair
-from experiments.gan_parts import CIFAR10, LOSSES, Loss, adam
-from experiments.gans import check_ema_decay
+from experiments.families.gan_architectures import Pair
+from experiments.families.gan_parts import CIFAR10, LOSSES, Loss, adam
+from experiments.families.gans import check_ema_decay
 from experiments.registry import SMOKE_RUN, Experiment, register
 from gdl_jax.data.source import DataSettings
 from gdl_jax.data.spec import DataSpec

@@ -8,9 +8,9 @@ from typing import Literal, Self
 import jax
 import jax.numpy as jnp
 
-from experiments.gan_architectures import Pair
-from experiments.gan_parts import CIFAR10, FACES, FASHION, PLAIN, WGAN_GP, Freely, adam, both, rmsprop
-from experiments.gans import SMOKE
+from experiments.families.gan_architectures import Pair
+from experiments.families.gan_parts import CIFAR10, FACES, FASHION, PLAIN, WGAN_GP, Freely, adam, both, rmsprop
+from experiments.families.gans import SMOKE
 from experiments.registry import register
 from gdl_jax.data.source import DataSettings, class_numbers
 from gdl_jax.data.spec import DataSpec

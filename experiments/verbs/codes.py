@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from experiments.verbs import OnCheckpoint, Shelf, check_num, check_shelf, open_run
+from experiments.verbs.opening import OnCheckpoint, Shelf, check_num, check_shelf, open_run
 from gdl_jax.data.source import Source, Split, load
 from gdl_jax.data.transforms import scale, to_uint8
 from gdl_jax.errors import UsageError

@@ -10,8 +10,8 @@ from typing import Any, ClassVar, Literal
 import flax.linen as nn
 import optax
 
-from experiments.gan_architectures import Pair, without_batch_norm
-from experiments.gans import TwoPlayer
+from experiments.families.gan_architectures import Pair, without_batch_norm
+from experiments.families.gans import TwoPlayer
 from gdl_jax.data.augmentation import Change, diff_augment, instance_noise
 from gdl_jax.data.source import DataSettings
 from gdl_jax.errors import UsageError

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
-from experiments.latent_codes import (
+from experiments.verbs.codes import (
     Coded,
     Coder,
     Codes,
@@ -18,7 +18,7 @@ from experiments.latent_codes import (
     open_coder,
     open_codes,
 )
-from experiments.verbs import check_num
+from experiments.verbs.opening import check_num
 from gdl_jax.data.source import load
 from gdl_jax.errors import UsageError
 from gdl_jax.metrics.latent import (

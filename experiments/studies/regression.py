@@ -9,8 +9,8 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from experiments.approximation import LANHAM, deep, fit_widths, medians, split
 from experiments.registry import Findings, Study, register
+from experiments.studies.approximation import LANHAM, deep, fit_widths, medians, split
 from gdl_jax.models.linear import least_squares, mean_squared_error, with_ones
 from gdl_jax.models.regression import Examples
 from gdl_jax.pictures.charts import INK, SOFT, band, chart, legend_outside

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from experiments.sample_verbs import OnSamples, open_judged, write_chart
-from experiments.verbs import check_num
+from experiments.verbs.opening import check_num
+from experiments.verbs.samples import OnSamples, open_judged, write_chart
 from gdl_jax.errors import UsageError
 from gdl_jax.metrics.birthday import OF_DATA, SIZES, WARNING, Support, drawn_from, sizes_for, support_size, threshold_of
 from gdl_jax.metrics.neighbours import nearest

@@ -14,8 +14,8 @@ from jax import Array
 from jaxtyping import Float, Key
 from scipy.stats import spearmanr
 
-from experiments.gaussian_gans import Mixture, point_gan, start, train
 from experiments.registry import Findings, Study, register
+from experiments.studies.gaussian_gans import Mixture, point_gan, start, train
 from gdl_jax.losses.adversarial import non_saturating, wasserstein
 from gdl_jax.losses.penalties import gradient_penalty
 from gdl_jax.metrics.modes import ring

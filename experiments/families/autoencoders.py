@@ -9,7 +9,7 @@ from typing import ClassVar, Literal, Self
 import jax.numpy as jnp
 import optax
 
-from experiments.coders import build_coders
+from experiments.families.coders import build_coders
 from experiments.registry import SMOKE_RUN, Experiment, register
 from gdl_jax.data.source import DataSettings
 from gdl_jax.data.spec import DataSpec
@@ -64,7 +64,7 @@ class PlainAutoencoder(Experiment):
     steps: int = 1000
     batch_size: int = 128
     architecture: CodeNetworks = "jiang"
-    """The networks; see experiments/coders.py."""
+    """The networks; see experiments/families/coders.py."""
     latent_size: int = 2
     """Numbers in a code (lanham: a sixteenth of the pixels, times four, whatever is said here)."""
     loss: Literal["squared_error", "cross_entropy"] = "squared_error"
@@ -195,7 +195,7 @@ class ConvVAE(Experiment):
     steps: int = 2000
     batch_size: int = 128
     architecture: PosteriorNetworks = "jiang"
-    """The networks; see experiments/coders.py."""
+    """The networks; see experiments/families/coders.py."""
     latent_size: int = 2
     """Dimensions of the latent space."""
     likelihood: Likelihoods = "bernoulli"

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from experiments.latent_codes import Coder, Codes, Images, OnDecoder, chosen_images, encodes, open_coder
-from experiments.verbs import check_num
+from experiments.verbs.codes import Coder, Codes, Images, OnDecoder, chosen_images, encodes, open_coder
+from experiments.verbs.opening import check_num
 from gdl_jax.data.source import Split, load
 from gdl_jax.data.transforms import to_uint8
 from gdl_jax.errors import UsageError

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from experiments.verbs import Opened, Seeded, Shelf, check_num, check_shelf, open_run
+from experiments.verbs.opening import Opened, Seeded, Shelf, check_num, check_shelf, open_run
 from gdl_jax.data.images import fit, pixels, with_channels
 from gdl_jax.data.source import load
 from gdl_jax.errors import UsageError

@@ -14,8 +14,8 @@ import optax
 from jax import Array
 from jaxtyping import Float, Key
 
-from experiments.gaussian_gans import Mixture, extent, plane, point_gan, start, train
 from experiments.registry import Findings, Study, register
+from experiments.studies.gaussian_gans import Mixture, extent, plane, point_gan, start, train
 from gdl_jax.data.augmentation import instance_noise
 from gdl_jax.losses.adversarial import minimax, non_saturating, three_sources
 from gdl_jax.losses.labels import Labels

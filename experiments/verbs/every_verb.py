@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from experiments import workdir
-from experiments.attribute_verbs import ATTRIBUTE_VERBS
-from experiments.birthday import BIRTHDAY_VERBS
 from experiments.command_line import parse
-from experiments.critic_verbs import CRITIC_VERBS
-from experiments.evaluation import EVALUATION_VERBS
-from experiments.filter_verbs import FILTER_VERBS
-from experiments.latent_verbs import LATENT_VERBS
-from experiments.latent_walks import WALK_VERBS
-from experiments.probe import PROBE_VERBS
-from experiments.sample_verbs import SAMPLE_VERBS
-from experiments.side_by_side import SIDE_BY_SIDE_VERBS
-from experiments.verbs import VERBS
+from experiments.verbs.attributes import ATTRIBUTE_VERBS
+from experiments.verbs.birthday import BIRTHDAY_VERBS
+from experiments.verbs.evaluation import EVALUATION_VERBS
+from experiments.verbs.filters import FILTER_VERBS
+from experiments.verbs.latents import LATENT_VERBS
+from experiments.verbs.opening import VERBS
+from experiments.verbs.probe import PROBE_VERBS
+from experiments.verbs.samples import SAMPLE_VERBS
+from experiments.verbs.side_by_side import SIDE_BY_SIDE_VERBS
+from experiments.verbs.steepness import CRITIC_VERBS
+from experiments.verbs.walks import WALK_VERBS
 from gdl_jax.training.settings import check_seed
 
 ON_CODES = LATENT_VERBS | WALK_VERBS | ATTRIBUTE_VERBS

@@ -12,10 +12,10 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from experiments.gan_grid import Output
+from experiments.families.free_gan import Output
 from experiments.launch import run_experiment
 from experiments.registry import Findings, Study, find, register
-from experiments.verbs import open_run
+from experiments.verbs.opening import open_run
 from gdl_jax.data.source import DataSettings, Split, load
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.data.transforms import to_uint8

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from experiments.verbs import OnCheckpoint, Opened, check_num, open_export, open_run
+from experiments.verbs.opening import OnCheckpoint, Opened, check_num, open_export, open_run
 from gdl_jax.data.source import Split, load
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.errors import UsageError

@@ -8,8 +8,8 @@ from typing import ClassVar, Literal, Self
 import jax.numpy as jnp
 import optax
 
-from experiments.autoencoders import ConvVAE, Likelihoods, PosteriorNetworks
-from experiments.coders import build_coders
+from experiments.families.autoencoders import ConvVAE, Likelihoods, PosteriorNetworks
+from experiments.families.coders import build_coders
 from experiments.feature_networks import open_feature_network
 from experiments.registry import SMOKE_RUN, Experiment, register
 from gdl_jax.data.source import DataSettings
@@ -50,7 +50,7 @@ class FaceVAE(ConvVAE):
     batch_size: int = 32
     data: DataSettings = DataSettings(name="faces", size=128)
     architecture: PosteriorNetworks = "faces"
-    """The networks; see experiments/coders.py."""
+    """The networks; see experiments/families/coders.py."""
     likelihood: Likelihoods = "gaussian"
     """As in vae; of colours a cross-entropy is no likelihood."""
     latent_size: int = 200
@@ -102,7 +102,7 @@ class DeepFeatureVAE(Experiment):
     steps: int = 2000
     data: DataSettings = DataSettings(name="faces", size=64)
     architecture: Literal["hou", "hou_128", "jiang", "foster", "faces"] = "hou"
-    """The networks; see experiments/coders.py."""
+    """The networks; see experiments/families/coders.py."""
     latent_size: int = 100
     """Dimensions of the latent space."""
     features: str = "random"

@@ -14,7 +14,7 @@ import optax
 from jax import Array
 from jaxtyping import Float, Key
 
-from experiments.gan_parts import LOSSES, PENALTIES, Loss
+from experiments.families.gan_parts import LOSSES, PENALTIES, Loss
 from experiments.registry import Findings, Study, register
 from gdl_jax.losses.adversarial import AdversarialLoss
 from gdl_jax.metrics.modes import MixtureCoverage, mixture_coverage, ring, square_grid
