@@ -119,6 +119,11 @@ class Opened:
     step: int
     state: TrainState
 
+    def test_images(self, num: int) -> UInt8[np.ndarray, "num height width channels"]:
+        """The first so many test images of the run's data, as far as there are so many."""
+        source = load(self.experiment.data, "test")
+        return source.take(np.arange(min(num, len(source))))["image"]
+
 
 def open_run(workdir: Path, checkpoint: str) -> Opened:
     """Reads settings and state of a run.

@@ -10,9 +10,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from experiments.verbs.opening import Opened, Seeded, Shelf, check_num, check_shelf, open_run
+from experiments.verbs.opening import Seeded, Shelf, check_num, check_shelf, open_run
 from gdl_jax.data.images import fit, pixels, with_channels
-from gdl_jax.data.source import load
 from gdl_jax.errors import UsageError
 from gdl_jax.metrics.pixel_statistics import sharpness
 from gdl_jax.models.model import Samples
@@ -48,7 +47,7 @@ def show_side_by_side(options: SideBySide) -> None:
     check_num(options.shown, "shown")
     runs = {path: open_run(path, options.checkpoint) for path in (options.workdir, *options.others)}
     shelf = Shelf(runs[options.workdir], check_shelf(options.out, options.workdir))
-    sets = {"test images": _test_images(runs[options.workdir], max(options.num, options.shown))}
+    sets = {"test images": runs[options.workdir].test_images(max(options.num, options.shown))}
     for path, run in runs.items():
         if not isinstance(run.model, Samples):
             raise UsageError(f"{run.saved['name']} in {path} draws no images.")
@@ -64,11 +63,6 @@ def show_side_by_side(options: SideBySide) -> None:
     rows = np.stack([images[np.arange(options.shown) % len(images)] for images in sets.values()])
     shelf.save("side_by_side", titled(named_rows(rows, tuple(sets)), f"Samples at {side}x{side} pixels"))
     shelf.write("side_by_side", {"side": side, "sharpness": numbers})
-
-
-def _test_images(run: Opened, num: int) -> Images:
-    source = load(run.experiment.data, "test")
-    return source.take(np.arange(min(num, len(source))))["image"]
 
 
 def smaller(images: Images, side: int) -> UInt8[np.ndarray, "num {side} {side} channels"]:

@@ -14,7 +14,7 @@ from jax import Array
 
 from experiments.verbs.codes import Coder, Codes, Images, OnDecoder, chosen_images, encodes, open_coder
 from experiments.verbs.opening import check_num
-from gdl_jax.data.source import Split, load
+from gdl_jax.data.source import Split
 from gdl_jax.data.transforms import to_uint8
 from gdl_jax.errors import UsageError
 from gdl_jax.metrics.neighbours import nearest
@@ -80,7 +80,7 @@ def sweep(options: Sweep) -> None:
 
 def _sweep_dimensions(coder: Coder, options: Sweep) -> None:
     if encodes(coder):
-        codes = coder.encode(_test_images(coder))
+        codes = coder.encode(coder.run.test_images(MOST_TEST_IMAGES))
         middle, spread = (np.zeros(codes.shape[1]) if coder.has_prior else codes.mean(axis=0)), codes.std(axis=0)
     else:
         middle = np.zeros(coder.draw(1, "size").shape[1])
@@ -124,7 +124,7 @@ def _sweep_prior(coder: Coder, options: Sweep) -> None:
     grouped = images.reshape(len(pairs), points, *images.shape[1:])
     names = [f"mean {mean:g}, std {std:g}" for std, mean in pairs]
     coder.save(f"sweep_{options.over}", titled(named_rows(grouped, names), f"{drawn}, step {coder.run.step:,}"))
-    known = _test_images(coder)
+    known = coder.run.test_images(MOST_TEST_IMAGES)
     flat, reference = (batch.reshape(len(batch), -1).astype(np.float32) for batch in (images, known))
     distance = nearest(flat, reference, 1).distances[:, 0] / np.sqrt(flat.shape[1])
     distance = distance.reshape(len(PRIOR_STDS), len(PRIOR_MEANS), points)
@@ -198,11 +198,6 @@ def morph(options: Morph) -> None:
     picture = named_rows(np.concatenate(lines), names)
     coder.save("morph", titled(picture, "original, decoded walk, original"))
     coder.say(numbers)
-
-
-def _test_images(coder: Coder) -> Images:
-    source = load(coder.run.experiment.data, "test")
-    return source.take(np.arange(min(MOST_TEST_IMAGES, len(source))))["image"]
 
 
 WALK_VERBS = {"sweep": (Sweep, sweep), "morph": (Morph, morph)}
