@@ -14,6 +14,7 @@ from experiments.families.gan_architectures import Pair, without_batch_norm
 from experiments.families.gans import TwoPlayer
 from gdl_jax.data.augmentation import Change, diff_augment, instance_noise
 from gdl_jax.data.source import DataSettings
+from gdl_jax.data.spec import DataSpec
 from gdl_jax.errors import UsageError
 from gdl_jax.layers.normalisation import InstanceNorm
 from gdl_jax.losses import adversarial, relativistic
@@ -23,6 +24,7 @@ from gdl_jax.losses.penalties import Penalty, dragan, drift, gradient_penalty, r
 from gdl_jax.models.gan import GAN, GreyLevels, Regulariser, View
 from gdl_jax.models.monitored_gan import MonitoredGAN
 from gdl_jax.networks.conditional import LabelledGenerator
+from gdl_jax.networks.dcgan import Downsampling, leaky_relu
 from gdl_jax.networks.dense_gan import DenseDiscriminator
 from gdl_jax.steps.head_start import head_start
 from gdl_jax.steps.optimizers import Optimizer
@@ -100,6 +102,14 @@ class Freely(TwoPlayer):
     """Instead of it a norm of every channel of every image alone, which mixes no images; convolutions only."""
     generator_dropout: float = 0.0
     """Share of the units of the generator's hidden layers that training sets to zero."""
+    discriminator_dropout: float | None = None
+    """Likewise of the discriminator's; None for that of the architecture."""
+    discriminator_activation: Literal["given", "relu", "leaky_relu"] = "given"
+    """Of the discriminator's hidden layers: the architecture's; ReLU; or leaky with a slope of 0.2 below 0."""
+    downsampling: Downsampling = "strided"
+    """How the discriminator's convolutions shrink images: by their strides, or by pools behind them."""
+    kernel: int | None = None
+    """Side of the kernels of all convolutions with a stride, in both networks; None for those of the architecture."""
     grey_levels: GreyLevels = "given"
     """Of the real images: 256; spread evenly up to the next one, as those of generated images are; or two, black and
     white."""
@@ -158,10 +168,18 @@ class Freely(TwoPlayer):
             raise UsageError(f"--weight-limit is {self.weight_limit}; it has to be above 0, or None.")
         if not 0 <= self.label_flip <= 1:
             raise UsageError(f"--label-flip is {self.label_flip}; it has to be from 0 to 1.")
-        if not 0 <= self.generator_dropout < 1:
-            raise UsageError(f"--generator-dropout is {self.generator_dropout}; it has to be from 0 to below 1.")
+        for name in ("generator_dropout", "discriminator_dropout"):
+            if not 0 <= (rate := getattr(self, name) or 0.0) < 1:
+                raise UsageError(f"--{name.replace('_', '-')} is {rate}; it has to be from 0 to below 1.")
+        if self.kernel is not None and self.kernel < 1:
+            raise UsageError(f"--kernel is {self.kernel}; it has to be 1 or more.")
         if self._changes_labels() and LOSSES[self.loss]().by_label is None:
             raise UsageError(f"--loss {self.loss} compares images and has no labels that --label-noise could change.")
+
+    def pair(self, data: DataSpec) -> Pair:
+        """See `TwoPlayer`; with the kernels that were chosen."""
+        pair = super().pair(data)
+        return pair if self.kernel is None else Pair(*(self._with_kernel(network) for network in pair))
 
     def model(self, kind: type[GAN], pair: Pair, **further: Any) -> GAN:
         """The model of these networks, with what was chosen for the rest."""
@@ -194,21 +212,29 @@ class Freely(TwoPlayer):
         )
 
     def judge(self, network: nn.Module) -> nn.Module:
-        """The discriminator with what was chosen of norm, spectral norm and comparison within the batch."""
-        has = {setting.name for setting in fields(network)}
+        """The discriminator with what was chosen of its layers, norms, and comparison within the batch."""
+        if self.discriminator_dropout is not None:
+            dense = isinstance(network, DenseDiscriminator)
+            rate = (self.discriminator_dropout,) * len(network.features) if dense else self.discriminator_dropout
+            network = self._with(
+                network, "discriminator_dropout", **{"dropout_rates" if dense else "dropout_rate": rate}
+            )
+        if self.discriminator_activation != "given":
+            activation = {"relu": nn.relu, "leaky_relu": leaky_relu}[self.discriminator_activation]
+            network = self._with(network, "discriminator_activation", activation=activation)
+        if self.downsampling != "strided":
+            network = self._with(network, "downsampling", downsampling=self.downsampling)
         if not self.discriminator_norm or self.instance_norm:
             network = without_batch_norm(network)
         if self.spectral:
             network = network.clone(spectral=True)
         if self.minibatch_features:
-            if "minibatch_features" not in has:
-                raise UsageError(f"The {self.architecture} networks cannot take --minibatch-features.")
-            network = network.clone(minibatch_features=self.minibatch_features)
+            network = self._with(network, "minibatch_features", minibatch_features=self.minibatch_features)
         mixes = self.minibatch_features or getattr(network, "norm", None) is not None
         if self.instance_norm:
-            if "norm" not in has or isinstance(network, DenseDiscriminator):
-                raise UsageError(f"The {self.architecture} networks cannot take --instance-norm.")
-            network = network.clone(norm=InstanceNorm)
+            if isinstance(network, DenseDiscriminator):
+                raise self._cannot_take("instance_norm")
+            network = self._with(network, "instance_norm", norm=InstanceNorm)
         if mixes and self.penalty != "none":
             raise UsageError(
                 f"--penalty {self.penalty} is on the slope at single images, which batch norm and minibatch features "
@@ -221,9 +247,22 @@ class Freely(TwoPlayer):
             return generator
         if isinstance(generator, LabelledGenerator):
             return generator.clone(generator=self._dropping(generator.generator))
-        if "dropout_rate" not in {setting.name for setting in fields(generator)}:
-            raise UsageError(f"The {self.architecture} networks cannot take --generator-dropout.")
-        return generator.clone(dropout_rate=self.generator_dropout)
+        return self._with(generator, "generator_dropout", dropout_rate=self.generator_dropout)
+
+    def _with_kernel(self, network: nn.Module) -> nn.Module:
+        strides = getattr(network, "strides", ())
+        kernels = getattr(network, "kernels", ())
+        chosen = [self.kernel if stride > 1 else kernel for kernel, stride in zip(kernels, strides, strict=True)]
+        return self._with(network, "kernel", kernels=tuple(chosen))
+
+    def _with(self, network: nn.Module, option: str, **settings: Any) -> nn.Module:
+        """The network with other settings; where it has no such, the option is a mistake."""
+        if not settings.keys() <= {setting.name for setting in fields(network)}:
+            raise self._cannot_take(option)
+        return network.clone(**settings)
+
+    def _cannot_take(self, option: str) -> UsageError:
+        return UsageError(f"The {self.architecture} networks cannot take --{option.replace('_', '-')}.")
 
     def _loss(self) -> AdversarialLoss:
         if self.loss != "least_squares":

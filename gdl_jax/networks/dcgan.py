@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import Literal
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -29,6 +30,7 @@ from gdl_jax.layers.spectral_norm import SpectralConv, SpectralDense
 Activation = Callable[[Array], Array]
 Norm = Callable[..., nn.Module]
 """Called as norm(dtype=...)(x, train=...)."""
+Downsampling = Literal["strided", "max_pool", "average_pool"]
 
 leaky_relu: Activation = partial(nn.leaky_relu, negative_slope=0.2)
 batch_norm: Norm = partial(BatchNorm, scale_init=scale002)
@@ -109,7 +111,7 @@ class Discriminator(nn.Module):
     Attributes:
         features: channels after each block.
         kernels: side of the square kernel of each block.
-        strides: stride of each block.
+        strides: by how much each block shrinks the image.
         padding: of every convolution. 1 for PyTorch's networks with kernel 3 and stride 2, to which SAME is not equal.
         norm: of every block but the first; None for none.
         norm_last: norm after activation and dropout instead of before them (Lanham).
@@ -117,6 +119,8 @@ class Discriminator(nn.Module):
         dropout_rate: share of the units (with `dropout_channels` of the channels) that training sets to zero.
         dropout_channels: drop whole channels (PyTorch's Dropout2d).
         last_dropout_rate: share of the units before the last layer that training sets to zero.
+        downsampling: how images shrink: by strided convolutions, or by pools of that side after the activation, behind
+            convolutions with stride 1.
         minibatch_features: of a `MinibatchDiscrimination` before the last layer; 0 for none.
         spectral: divides every kernel by its largest singular value; see `spectral_norm`.
         use_bias: of convolutions and last layer.
@@ -136,6 +140,7 @@ class Discriminator(nn.Module):
     dropout_rate: float = 0.0
     dropout_channels: bool = False
     last_dropout_rate: float = 0.0
+    downsampling: Downsampling = "strided"
     minibatch_features: int = 0
     spectral: bool = False
     use_bias: bool = True
@@ -161,12 +166,13 @@ class Discriminator(nn.Module):
         conv, dense = (SpectralConv, SpectralDense) if self.spectral else (Conv, nn.Dense)
         dropout = nn.Dropout(self.dropout_rate, broadcast_dims=(1, 2) if self.dropout_channels else ())
         blocks = zip(self.features, self.kernels, self.strides, strict=True)
-        for i, (features, kernel, strides) in enumerate(blocks):
-            x = conv(features, (kernel, kernel), strides, self.padding, **settings)(x)
+        for i, (features, kernel, stride) in enumerate(blocks):
+            strided = stride if self.downsampling == "strided" else 1
+            x = conv(features, (kernel, kernel), strided, self.padding, **settings)(x)
             norm = self.norm(dtype=self.dtype) if self.norm and i > 0 else None
             if norm and not self.norm_last:
                 x = norm(x, train=train)
-            x = dropout(self.activation(x), deterministic=not train)
+            x = dropout(_pooled(self.activation(x), stride // strided, self.downsampling), deterministic=not train)
             if norm and self.norm_last:
                 x = norm(x, train=train)
         x = nn.Dropout(self.last_dropout_rate)(x.reshape(len(x), -1), deterministic=not train)
@@ -175,3 +181,13 @@ class Discriminator(nn.Module):
         if penultimate:
             return x.astype(jnp.float32)
         return dense(1, **settings | {"kernel_init": self.last_init or self.kernel_init})(x).astype(jnp.float32)[:, 0]
+
+
+def _pooled(
+    x: Float[Array, "batch height width channels"], side: int, downsampling: Downsampling
+) -> Float[Array, "batch _height _width channels"]:
+    """One number of every square of so many pixels; at the lower and right edge of what there is of it."""
+    if side == 1:
+        return x
+    window = {"window_shape": (side, side), "strides": (side, side), "padding": "SAME"}
+    return nn.max_pool(x, **window) if downsampling == "max_pool" else nn.avg_pool(x, **window, count_include_pad=False)

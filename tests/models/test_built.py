@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -135,6 +136,16 @@ def test_settings_reach_the_model():
     model = few.build(data_of(few))
     assert model.wanted == (3, 8)
     assert model.generator.dropout_rate == 0.5
+    tuned = FreeGAN(discriminator_dropout=0.1, discriminator_activation="relu", downsampling="average_pool", kernel=6)
+    model = tuned.build(data_of(tuned))
+    judge = model.discriminator
+    assert (judge.dropout_rate, judge.activation, judge.downsampling) == (0.1, nn.relu, "average_pool")
+    assert model.generator.kernels == judge.kernels == (6, 6)
+    assert (
+        FreeGAN(architecture="dense", discriminator_dropout=0.0).build(data_of(FreeGAN())).discriminator.dropout_rates
+        == (0.0,) * 3
+    )
+    assert FreeGAN(architecture="jiang", kernel=2).build(data_of(FreeGAN())).generator.kernels == (2, 2, 2, 5)
     watched = FreeGAN(monitor_slope=True)
     assert isinstance(watched.build(data_of(watched)), Evaluates)
     some = ConditionalGAN(data=DataSettings(size=16, classes=("8", "3")))
@@ -155,6 +166,8 @@ def test_no_critic_with_a_penalty_on_its_slope_mixes_images():
         FreeGAN(architecture="dense", instance_norm=True),
         FreeGAN(architecture="resnet", instance_norm=True),
         FreeGAN(architecture="resnet", generator_dropout=0.5),
+        FreeGAN(architecture="resnet", kernel=4),
+        FreeGAN(architecture="dense", downsampling="max_pool"),
     ):
         with pytest.raises(UsageError, match=f"The {settings.architecture} networks cannot take"):
             settings.build(data_of(settings))

@@ -151,6 +151,24 @@ def test_norm_last_stands_after_activation():
         np.testing.assert_allclose(running, 0.1 * normalised.mean((0, 1, 2)), atol=1e-6)
 
 
+def test_pools_keep_shapes_and_parameters_and_are_what_they_are_called():
+    x = jax.random.normal(jax.random.key(0), (2, 7, 6, 1))
+    for downsampling, reduce in (("max_pool", np.nanmax), ("average_pool", np.nanmean)):
+        network = Discriminator(
+            (3,), (3,), (2,), downsampling=downsampling, norm=None, kernel_init=nn.initializers.normal(1.0)
+        )
+        variables = network.init(jax.random.key(1), x, train=False)
+        strided = network.clone(downsampling="strided")
+        wanted = jax.eval_shape(lambda n=strided: n.init(jax.random.key(1), x, train=False))
+        assert jax.tree.map(jnp.shape, variables) == jax.tree.map(jnp.shape, wanted)
+        pooled = network.apply(variables, x, train=False, penultimate=True).reshape(2, 4, 3, 3)
+        same = network.clone(strides=(1,)).apply(variables, x, train=False, penultimate=True).reshape(2, 7, 6, 3)
+        # Seven rows make four squares, the last of one row.
+        framed = np.pad(np.asarray(same), ((0, 0), (0, 1), (0, 0), (0, 0)), constant_values=np.nan)
+        squares = framed.reshape(2, 4, 2, 3, 2, 3).transpose(0, 1, 3, 5, 2, 4).reshape(2, 4, 3, 3, 4)
+        assert np.allclose(pooled, reduce(squares, axis=-1), atol=1e-5)
+
+
 def test_lists_of_unequal_length_are_refused():
     with pytest.raises(ValueError, match=r"zip\(\)"):
         Generator(features=(8, 4, 1)).init(jax.random.key(0), jnp.zeros((1, 4)), train=True)
