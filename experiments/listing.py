@@ -36,10 +36,11 @@ VERB_SYSTEMS = {
 """The systems of the texts that are something to do with a run."""
 
 MODULE_SYSTEMS = {
+    "experiments.search gan --over width=16:64 generator-optimizer.learning-rate=1e-5:1e-2:log": ("F22", "S35"),
     "gdl_jax.metrics.pairs REFERENCES ESTIMATES": ("LA26", "10.5", "10.6"),
     "gdl_jax.metrics.texts REAL GENERATED": ("8.5",),
 }
-"""Those that are something to do with files."""
+"""Those that are something to do with files, or with many runs."""
 
 
 @dataclass(frozen=True, kw_only=True)

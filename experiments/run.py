@@ -37,6 +37,8 @@ and with the latent space of one:
   codes, scatter, latent_grid, prior_check, sweep, morph, attributes, arithmetic
 and to judge its samples:
   neighbours, modes, birthday, human_study, filters, probe, steepness, side_by_side
+Many runs, with settings drawn at random and several seeds each:
+  python -m experiments.search gan --over width=16:64 loss=hinge,least_squares --trials 8
 """
 
 
