@@ -16,7 +16,8 @@ def recalibrated(
 ) -> dict[str, Any]:
     """The same variables with the mean of the statistics of some batches for the running ones.
 
-    Brock et al. 2019 (arXiv:1809.11096), appendix B, call them standing statistics.
+    Brock et al. 2019 (arXiv:1809.11096), appendix B, call them standing statistics. Dropout drops the same units in every
+    call.
 
     Args:
         network: (*inputs, train) -> anything; its norms are to write new = m old + (1 - m) batch.
@@ -27,12 +28,13 @@ def recalibrated(
         return dict(variables)
     statistics = variables["batch_stats"]
 
-    def after(start: float, batch: tuple[Array, ...]) -> Any:
-        filled = jax.tree.map(lambda x: jnp.full_like(x, start), statistics)
-        return network.apply({**variables, "batch_stats": filled}, *batch, train=True, mutable=["batch_stats"])[1]
+    def after(start: float, batch: tuple[Array, ...], number: int) -> Any:
+        filled = {**variables, "batch_stats": jax.tree.map(lambda x: jnp.full_like(x, start), statistics)}
+        rngs = {"dropout": jax.random.key(number)}
+        return network.apply(filled, *batch, train=True, mutable=["batch_stats"], rngs=rngs)[1]
 
     # Whatever is to be learnt of m is in the difference that the start makes.
     few = tuple(x[:2] for x in inputs[0])
-    new_weight = jax.tree.map(lambda ones, zeros: 1 - (ones - zeros), after(1.0, few), after(0.0, few))
-    totals = jax.tree.map(lambda *parts: sum(parts) / len(parts), *(after(0.0, batch) for batch in inputs))
+    new_weight = jax.tree.map(lambda ones, zeros: 1 - (ones - zeros), after(1.0, few, 0), after(0.0, few, 0))
+    totals = jax.tree.map(lambda *parts: sum(parts) / len(parts), *(after(0.0, x, i) for i, x in enumerate(inputs)))
     return {**variables, **jax.tree.map(jnp.divide, totals, new_weight)}
