@@ -20,8 +20,9 @@ class WantedGAN(GAN):
 
     Of Wasserstein's loss that makes Cai, Doshi, Valle 2018 (arXiv:1801.02384), eq. 6: mean f(other) and mean f(fake),
     weighted, minus mean f(wanted); see `three_sources`. The generator's loss is as it was. As many of each kind as a
-    batch has images are drawn from it, with repetition. Of a batch without wanted images the discriminator learns
-    nothing; in one of nothing else the generated images keep their places.
+    batch has images are drawn from it, with repetition. On a batch without wanted images the discriminator's loss is 0,
+    so that nothing but its optimiser's momentum and its lazy regularisers move it; in one of nothing else the generated
+    images keep their places.
 
     Attributes:
         wanted: the labels that the generator is to make images of; batches have "label".
