@@ -45,7 +45,7 @@ class Regulariser:
         weight: what it is multiplied by.
         interval: 1 adds it to every update of the discriminator; n gives it a phase of its own in every n-th step, with
             n times the weight (lazy regularisation; the optimiser has to be corrected for it, see `Adam.build`).
-        name: in the metrics.
+        name: in the metrics; of several regularisers of a model each has its own.
     """
 
     penalty: Penalty
@@ -138,6 +138,9 @@ class AdversarialModel(ABC):
             labels and views go by steps all the same.
         ema_decay: of the generator's averaged parameters, with which images are made after training; None for no
             average.
+
+    Raises:
+        ValueError: two regularisers have the same name.
     """
 
     generator: nn.Module
@@ -156,6 +159,11 @@ class AdversarialModel(ABC):
     generator_batches: int = 1
     generator_due: Callable[[Array], Array] | None = None
     ema_decay: float | None = None
+
+    def __post_init__(self):
+        names = [regulariser.name for regulariser in self.regularisers]
+        if len(set(names)) < len(names):
+            raise ValueError(f"Regularisers have to differ in their names, and these are {', '.join(names)}.")
 
     @property
     def batches_per_step(self) -> int:
@@ -206,8 +214,7 @@ class AdversarialModel(ABC):
 
     def _discriminate(self, params: dict[str, PyTree], state: TrainState, batch: Batch, key: Array) -> Losses:
         always = [regulariser for regulariser in self.regularisers if regulariser.interval == 1]
-        k_fake, k_on_real, k_on_fake, *keys = jax.random.split(key, 7 + 2 * len(always))
-        k_penalty, k_penalised, k_views, k_labels, *further = keys
+        k_fake, k_on_real, k_on_fake, k_views, k_labels, k_penalties = jax.random.split(key, 6)
         shown = self._show(state, batch, k_fake, k_views)
         on_real, on_fake, collections = self._judge_both(
             params["discriminator"], state, shown, (k_on_real, k_on_fake), joint=self.joint_batches
@@ -220,8 +227,7 @@ class AdversarialModel(ABC):
         if self.loss.boundary is not None:
             metrics["accuracy_real"] = (on_real.logits > self.loss.boundary).mean()
             metrics["accuracy_fake"] = (on_fake.logits < self.loss.boundary).mean()
-        pairs = [(k_penalty, k_penalised), *zip(further[::2], further[1::2], strict=True)]
-        for regulariser, keys in zip(always, pairs, strict=False):
+        for regulariser, keys in zip(always, jax.random.split(k_penalties, (len(always), 2)), strict=True):
             penalty = self._penalty(regulariser, params["discriminator"], state, shown, keys)
             loss += regulariser.weight * penalty
             metrics[regulariser.name] = penalty

@@ -70,7 +70,13 @@ def run_phases(
     Returns:
         The state after the step, and for every phase "NAME/loss", "NAME/gradient_norm" and what its loss reports. An
         update that is not finite is counted in the metrics and leaves the state as it was.
+
+    Raises:
+        ValueError: two phases have the same name.
     """
+    names = [phase.name for phase in phases]
+    if len(set(names)) < len(names):
+        raise ValueError(f"Phases have to differ in their names, and these are {', '.join(names)}.")
     available = batches_per_step(phases)
     metrics = Metrics({}, {})
     for number, phase in enumerate(phases):

@@ -57,6 +57,8 @@ def test_a_phase_sees_what_the_ones_before_it_did(order, wanted):
     assert value(state, "b") == -wanted
     assert int(state.step) == 1
     assert metrics.means["a/loss"].value() == 3
+    with pytest.raises(ValueError, match="differ in their names, and these are a, b, a"):
+        run_phases([phases[name] for name in "aba"], {"a": sgd, "b": sgd}, state, batches(0), KEY)
 
 
 def recorder(name: str, repeats: int, seen: list) -> Phase:
