@@ -27,7 +27,7 @@ from jax import Array
 from jaxtyping import PyTree
 
 from gdl_jax.errors import UsageError
-from gdl_jax.files import write_json
+from gdl_jax.files import json_text, write_json
 from gdl_jax.training.sharding import any_process, barrier
 
 log = logging.getLogger(__name__)
@@ -123,7 +123,7 @@ class Checkpoints:
         Args:
             step: above all that were saved.
             tree: arrays.
-            notes: JSON; what the host has to remember.
+            notes: JSON; what the host has to remember. A number that is not finite is null when it is read.
             score: of the state, where it was evaluated.
 
         Raises:
@@ -291,6 +291,8 @@ class Checkpoints:
 
 
 def _seal(record: dict[str, Any]) -> dict[str, Any]:
+    # As it will be read: what is not finite is written as null, and the digest has to be of that.
+    record = json.loads(json_text(record))
     return {"record": record, "digest": hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()}
 
 

@@ -150,9 +150,13 @@ def test_the_newest_and_the_best_stay(tmp_path, higher_is_better, best):
 def test_the_newest_of_equals_is_best_and_a_score_that_is_no_number_is_none(tmp_path):
     checkpoints = Checkpoints(tmp_path, keep=9)
     for step, score in enumerate([float("nan"), 3.0, 3.0, None, float("inf"), float("nan")], 1):
-        checkpoints.save(step, tree_of(step), {}, score)
+        checkpoints.save(step, tree_of(step), {"evaluation": {"elbo": -np.inf, "kid": score, "fid": 0.1}}, score)
     checkpoints.close()
     assert Checkpoints(tmp_path, read_only=True).best() == 3
+    # A number that is not finite damages no record.
+    found, damaged = restore(tmp_path)
+    assert (found.step, damaged) == (6, [])
+    assert found.notes == {"evaluation": {"elbo": None, "kid": None, "fid": 0.1}}
 
 
 def test_without_its_record_it_does_not_count(folder):
