@@ -16,12 +16,13 @@ AXIS = "data"
 
 
 def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """A mesh over all devices of all processes, or over those given.
+    """A mesh over all devices of all processes, or over those given, the devices of each process side by side.
 
-    The axis is Auto: jax's default, Explicit, refuses to gather from and to concatenate differently sharded arrays.
+    `jax.make_mesh` would order them by the topology of a TPU, and a process could not feed its rows as one slice. The
+    axis is Auto: jax's default, Explicit, refuses to gather from and to concatenate differently sharded arrays.
     """
-    devices = jax.devices() if devices is None else list(devices)
-    return jax.make_mesh((len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices)
+    devices = sorted(jax.devices() if devices is None else devices, key=lambda device: (device.process_index, device.id))
+    return Mesh(np.array(devices), (AXIS,), axis_types=(AxisType.Auto,))
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
@@ -40,10 +41,16 @@ def put(tree: PyTree[np.ndarray], sharding: NamedSharding) -> PyTree[jax.Array]:
 
 
 def local_rows(batch_size: int, mesh: Mesh) -> slice:
-    """The rows of a batch that this process feeds."""
+    """The rows of a batch that this process feeds.
+
+    Raises:
+        ValueError: they are no slice, for the devices of the process do not stand side by side in the mesh.
+    """
     slices = split_along(mesh, 0).addressable_devices_indices_map((batch_size,)).values()
-    bounds = [rows.indices(batch_size) for (rows,) in slices]
-    return slice(min(start for start, _, _ in bounds), max(stop for _, stop, _ in bounds))
+    rows = sorted(row for (part,) in slices for row in range(batch_size)[part])
+    if rows != list(range(rows[0], rows[-1] + 1)):
+        raise ValueError("The devices of a process do not stand side by side in the mesh; make it with `make_mesh`.")
+    return slice(rows[0], rows[-1] + 1)
 
 
 def split_batch(x: Shaped[Array, "batch ..."]) -> Shaped[Array, "batch ..."]:

@@ -2,15 +2,19 @@
 
 import dataclasses
 import shutil
+from dataclasses import dataclass
+from types import SimpleNamespace
 
 import jax
 import numpy as np
 import pytest
+from jax.sharding import Mesh
 
 from experiments.registry import find
 from gdl_jax.data.source import load
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.errors import UsageError
+from gdl_jax.steps.devices import AXIS
 from gdl_jax.steps.optimizers import Adam, Optimizer
 from gdl_jax.training import loop
 from gdl_jax.training.interrupt import Interrupt
@@ -99,3 +103,22 @@ def test_a_batch_that_cannot_be_split(batch, near):
 @pytest.mark.parametrize("devices", [1, 2, 8])
 def test_one_process_feeds_all_rows(devices):
     assert local_rows(16, make_mesh(jax.devices()[:devices])) == slice(0, 16)
+
+
+@dataclass(frozen=True)
+class Chip:
+    """What a mesh knows of a device, seen from process 1."""
+
+    process_index: int
+    id: int
+    platform: str = "tpu"
+    client = SimpleNamespace(process_index=lambda: 1, platform="tpu")
+
+
+def test_a_process_feeds_one_slice_whatever_the_order_of_the_devices():
+    """Of chips that lie in a square, as a TPU numbers them."""
+    chips = [Chip(0, 0), Chip(1, 2), Chip(1, 3), Chip(0, 1)]
+    assert [chip.id for chip in make_mesh(chips).devices] == [0, 1, 2, 3]
+    assert local_rows(16, make_mesh(chips)) == slice(8, 16)
+    with pytest.raises(ValueError, match="do not stand side by side"):
+        local_rows(16, Mesh(np.array([chips[1], chips[0], chips[2], chips[3]]), (AXIS,)))
