@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from benchmarks.measure import Contestant, Spread
-from gdl_jax.training.sharding import replicated, split_along
+from gdl_jax.steps.devices import replicated, split_along
 
 SECONDS = 0.1
 """Of each time: a peak is the best of them, so that they may be short."""

@@ -39,7 +39,7 @@ from experiments.command_line import parse  # noqa: E402
 from experiments.registry import Experiment  # noqa: E402
 from gdl_jax.errors import UsageError, run_module  # noqa: E402
 from gdl_jax.files import write_json  # noqa: E402
-from gdl_jax.training.sharding import make_mesh  # noqa: E402
+from gdl_jax.steps.devices import make_mesh  # noqa: E402
 
 ROUNDS, ROUND_SECONDS = 5, 0.2
 PROGRAM = "benchmarks.profile"

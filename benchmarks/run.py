@@ -34,7 +34,7 @@ from experiments.command_line import parse, parse_training  # noqa: E402
 from experiments.registry import Experiment, find, load_all  # noqa: E402
 from gdl_jax.errors import UsageError, run_module  # noqa: E402
 from gdl_jax.files import write_json  # noqa: E402
-from gdl_jax.training.sharding import make_mesh  # noqa: E402
+from gdl_jax.steps.devices import make_mesh  # noqa: E402
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,7 @@ from benchmarks.measure import take_turns
 from benchmarks.subject import compile_subject, load_source
 from experiments.registry import Experiment
 from gdl_jax.errors import UsageError
-from gdl_jax.training.sharding import make_mesh
+from gdl_jax.steps.devices import make_mesh
 
 COUNTS = (1, 2, 4, 8)
 

@@ -23,12 +23,12 @@ from gdl_jax.data.pipeline import Pipeline, make_pipeline
 from gdl_jax.data.source import Source, load
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.models.model import Model
+from gdl_jax.steps.devices import check_divisible, local_rows, put, replicated, split_along
 from gdl_jax.steps.meters import Metrics
 from gdl_jax.steps.phases import Batch
 from gdl_jax.steps.state import TrainState
 from gdl_jax.training.loop import CALLS_IN_FLIGHT
 from gdl_jax.training.program import Carry, TrainingCall, abstract_carry, compile_call, empty_meter, init_state
-from gdl_jax.training.sharding import check_divisible, local_rows, put, replicated, split_along
 
 ENDLESS = 10**9
 """More calls than anyone waits for."""

@@ -16,7 +16,7 @@ import tyro
 
 from experiments.registry import Entry, Experiment
 from gdl_jax.errors import UsageError, nearest
-from gdl_jax.training.sharding import Hosts
+from gdl_jax.training.processes import Hosts
 
 Settings = TypeVar("Settings")
 AnyEntry = TypeVar("AnyEntry", bound=Entry)

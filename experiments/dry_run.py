@@ -13,9 +13,9 @@ from gdl_jax.data.pipeline import DevicePipeline, make_pipeline
 from gdl_jax.data.source import Source, nbytes
 from gdl_jax.models.model import Model
 from gdl_jax.networks.summary import format_table, parameter_table
+from gdl_jax.steps.devices import check_divisible, local_rows, make_mesh
 from gdl_jax.training.loop import checkpoint_bytes, disk_bytes
 from gdl_jax.training.program import Carry, abstract_carry, compile_call
-from gdl_jax.training.sharding import check_divisible, local_rows, make_mesh
 
 
 def parameters(carry: Carry) -> dict[str, int]:

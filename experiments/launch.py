@@ -18,14 +18,15 @@ from gdl_jax.data.source import load
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.errors import UsageError
 from gdl_jax.pictures.report import write_report
+from gdl_jax.steps.devices import check_divisible, make_mesh
 from gdl_jax.training.cache import keep_compiled_programs
 from gdl_jax.training.checkpoint import CheckpointError
 from gdl_jax.training.interrupt import Interrupt
 from gdl_jax.training.loop import Job, train
+from gdl_jax.training.processes import barrier, connect
 from gdl_jax.training.program import abstract_carry
 from gdl_jax.training.progress import NonFiniteError
 from gdl_jax.training.sample_metrics import metrics_of
-from gdl_jax.training.sharding import barrier, check_divisible, connect, make_mesh
 
 
 def launch(arguments: list[str]) -> int:

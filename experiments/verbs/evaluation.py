@@ -25,11 +25,11 @@ from gdl_jax.metrics.suite import suiting
 from gdl_jax.models.classifier import Classifier
 from gdl_jax.models.model import Samples
 from gdl_jax.networks.weights import READERS
+from gdl_jax.steps.devices import make_mesh, put, replicated
 from gdl_jax.steps.state import TrainState
 from gdl_jax.training.export import digest, is_export, variables
 from gdl_jax.training.observer import Observer
 from gdl_jax.training.sample_metrics import SampleMetrics, Whose, classes_of
-from gdl_jax.training.sharding import make_mesh, put, replicated
 
 
 @dataclass(frozen=True, kw_only=True)

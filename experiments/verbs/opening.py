@@ -26,13 +26,13 @@ from gdl_jax.models.model import LatentModel, Model, Reconstructs, Samples
 from gdl_jax.models.vae import VAE, Images, reparameterize
 from gdl_jax.pictures.grid import grid, rows, save_png
 from gdl_jax.pictures.report import write_report
+from gdl_jax.steps.devices import make_mesh
 from gdl_jax.steps.random import stream_key
 from gdl_jax.steps.state import TrainState
 from gdl_jax.training.checkpoint import Checkpoints
 from gdl_jax.training.export import export as write_export
 from gdl_jax.training.export import load_export, state_of
 from gdl_jax.training.program import abstract_carry, make_reconstructor, make_sampler
-from gdl_jax.training.sharding import make_mesh
 
 Workdir = Annotated[Path, tyro.conf.Positional]
 

@@ -29,10 +29,10 @@ from gdl_jax.pictures.charts import SOFT, chart, legend_outside, save_chart, sty
 from gdl_jax.pictures.curves import PALETTE
 from gdl_jax.pictures.human_study import Task, human_study
 from gdl_jax.pictures.latent_plane import captioned, titled
+from gdl_jax.steps.devices import make_mesh
 from gdl_jax.steps.random import stream_key
 from gdl_jax.training.program import Sampler, make_sampler
 from gdl_jax.training.sample_metrics import MAX_IMAGES, drawing, said_of_samples, taken
-from gdl_jax.training.sharding import make_mesh
 
 Images = UInt8[np.ndarray, "num height width channels"]
 

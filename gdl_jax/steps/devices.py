@@ -1,4 +1,9 @@
-"""One mesh, one axis: where arrays lie, and what a step has to say about it."""
+"""One mesh, one axis: where arrays lie, and what a step has to say about it.
+
+The state is replicated and batches are split along "data". A step is written for the global batch, so batch
+normalisation's statistics and minibatch groups are over the global batch, and the numbers do not depend on the number
+of devices.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +16,8 @@ from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jaxtyping import PyTree, Shaped
 
+from gdl_jax.errors import UsageError
+
 AXIS = "data"
 """The mesh axis along which batches are split."""
 
@@ -21,8 +28,18 @@ def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
     `jax.make_mesh` would order them by the topology of a TPU, and a process could not feed its rows as one slice. The
     axis is Auto: jax's default, Explicit, refuses to gather from and to concatenate differently sharded arrays.
     """
-    devices = sorted(jax.devices() if devices is None else devices, key=lambda device: (device.process_index, device.id))
+    devices = sorted(jax.devices() if devices is None else devices, key=lambda d: (d.process_index, d.id))
     return Mesh(np.array(devices), (AXIS,), axis_types=(AxisType.Auto,))
+
+
+def check_divisible(batch_size: int, mesh: Mesh) -> None:
+    """A batch has to split evenly over the devices."""
+    if batch_size % mesh.size:
+        down, up = batch_size // mesh.size * mesh.size, -(-batch_size // mesh.size) * mesh.size
+        near = f"{down} or {up}" if down else f"{up}"
+        raise UsageError(
+            f"A batch of {batch_size} cannot be split evenly over {mesh.size} devices; set --batch-size to {near}."
+        )
 
 
 def replicated(mesh: Mesh) -> NamedSharding:

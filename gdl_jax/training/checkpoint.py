@@ -28,7 +28,7 @@ from jaxtyping import PyTree
 
 from gdl_jax.errors import UsageError
 from gdl_jax.files import json_text, write_json
-from gdl_jax.training.sharding import any_process, barrier
+from gdl_jax.training.processes import any_process, barrier
 
 log = logging.getLogger(__name__)
 

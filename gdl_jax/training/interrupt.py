@@ -6,7 +6,7 @@ import os
 import signal
 from types import FrameType
 
-from gdl_jax.training.sharding import greatest
+from gdl_jax.training.processes import greatest
 
 
 class Interrupt:

@@ -18,24 +18,17 @@ from gdl_jax.data.pipeline import make_pipeline
 from gdl_jax.data.source import Source
 from gdl_jax.errors import UsageError
 from gdl_jax.models.model import Model
+from gdl_jax.steps.devices import check_divisible, local_rows, make_mesh, put, replicated, split_along
 from gdl_jax.training.checkpoint import Checkpoints
 from gdl_jax.training.interrupt import Interrupt
 from gdl_jax.training.logs import Reporter
 from gdl_jax.training.observer import Observer
+from gdl_jax.training.processes import any_process
 from gdl_jax.training.profiler import Tracer
 from gdl_jax.training.program import Carry, abstract_carry, compile_call, empty_meter, init_state
 from gdl_jax.training.progress import Progress, Window, check_faults
 from gdl_jax.training.sample_metrics import SampleMetrics
 from gdl_jax.training.settings import RunSettings
-from gdl_jax.training.sharding import (
-    any_process,
-    check_divisible,
-    local_rows,
-    make_mesh,
-    put,
-    replicated,
-    split_along,
-)
 
 CALLS_IN_FLIGHT = 2
 

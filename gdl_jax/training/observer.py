@@ -22,13 +22,13 @@ from gdl_jax.metrics.order import some_of
 from gdl_jax.models.model import Classifies, Denoises, Evaluates, Model, Reconstructs, Samples
 from gdl_jax.pictures.classes import confusion_picture, predictions_grid
 from gdl_jax.pictures.grid import grid, rows
+from gdl_jax.steps.devices import local_rows, put, replicated, split_along
 from gdl_jax.steps.phases import Batch
 from gdl_jax.steps.random import stream_key
 from gdl_jax.steps.state import TrainState
 from gdl_jax.training.program import Reconstructor, Sampler, make_reconstructor, make_sampler, prepare
 from gdl_jax.training.sample_metrics import MAX_IMAGES, drawing
 from gdl_jax.training.settings import RunSettings
-from gdl_jax.training.sharding import local_rows, put, replicated, split_along
 
 RECONSTRUCTIONS = 10
 

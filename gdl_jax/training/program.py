@@ -19,12 +19,12 @@ from gdl_jax.data.pipeline import Pipeline
 from gdl_jax.data.source import ArraySpec
 from gdl_jax.data.transforms import random_flip, scale, to_uint8
 from gdl_jax.models.model import Model, Reconstructs, Samples
+from gdl_jax.steps.devices import put, replicated, split_along
 from gdl_jax.steps.meters import Metrics
 from gdl_jax.steps.phases import Batch
 from gdl_jax.steps.random import stream_key
 from gdl_jax.steps.state import TrainState
 from gdl_jax.training.settings import RunSettings
-from gdl_jax.training.sharding import put, replicated, split_along
 
 SAMPLES_PER_CALL = 256
 

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.measure import Contestant, Spread, take_turns
 from benchmarks.peaks import make_probes
-from gdl_jax.training.sharding import make_mesh
+from gdl_jax.steps.devices import make_mesh
 
 
 def test_the_median_and_the_quartiles():

@@ -18,9 +18,9 @@ from benchmarks.subject import compile_subject, load_source
 from benchmarks.table import table
 from experiments.registry import Experiment
 from gdl_jax.data.source import DataSettings
+from gdl_jax.steps.devices import make_mesh
 from gdl_jax.steps.phases import Outcome, Phase, run_phases
 from gdl_jax.steps.state import TrainState, init_network
-from gdl_jax.training.sharding import make_mesh
 
 QUICK = suite.Plan(rounds=3, round_seconds=0.005)
 

@@ -20,10 +20,10 @@ from gdl_jax.errors import UsageError
 from gdl_jax.metrics.features import fitted
 from gdl_jax.metrics.frechet import frechet_distance, moments
 from gdl_jax.networks.summary import count
+from gdl_jax.steps.devices import make_mesh
 from gdl_jax.steps.random import stream_key
 from gdl_jax.training.export import digest, variables
 from gdl_jax.training.program import abstract_batch, make_sampler
-from gdl_jax.training.sharding import make_mesh
 
 STORED = {"digits": (28, 1), "mnist": (28, 1), "fashion_mnist": (28, 1), "cifar10": (32, 3)}
 

@@ -9,8 +9,8 @@ import pytest
 from experiments.registry import load_all
 from gdl_jax.data.source import load
 from gdl_jax.models.model import Denoises, Encodes, Samples
+from gdl_jax.steps.devices import make_mesh
 from gdl_jax.training.observer import Observer
-from gdl_jax.training.sharding import make_mesh
 
 EXPERIMENTS = load_all()
 

@@ -11,9 +11,9 @@ from gdl_jax.data.source import ArraySource
 from gdl_jax.metrics.frechet import frechet_distance, moments
 from gdl_jax.metrics.order import some_of
 from gdl_jax.metrics.pixels import pixel_features
+from gdl_jax.steps.devices import make_mesh
 from gdl_jax.steps.state import TrainState
 from gdl_jax.training.observer import evaluate_examples, evaluate_samples, padded_batches
-from gdl_jax.training.sharding import make_mesh
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (13, 2, 2, 1), np.uint8)
 # A first example far from the others: filling that counted would be seen.

@@ -15,8 +15,8 @@ import pytest
 from gdl_jax.layers.normalisation import BatchNorm
 from gdl_jax.losses.adversarial import non_saturating
 from gdl_jax.models.gan import GAN, Regulariser
+from gdl_jax.steps.devices import make_mesh, replicated, split_along
 from gdl_jax.steps.phases import run_phases
-from gdl_jax.training.sharding import make_mesh, replicated, split_along
 
 # Everything here is compiled once and run in microseconds; this halves the time to compile.
 jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})

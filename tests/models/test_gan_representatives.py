@@ -15,9 +15,9 @@ from experiments.families.free_gan import FreeGAN
 from experiments.families.gan_parts import both
 from gdl_jax.data.source import ArraySpec
 from gdl_jax.data.spec import DataSpec
+from gdl_jax.steps.devices import make_mesh, replicated, split_along
 from gdl_jax.steps.optimizers import Optimizer
 from gdl_jax.training.checkpoint import Checkpoints, leaf_paths
-from gdl_jax.training.sharding import make_mesh, replicated, split_along
 
 pytestmark = pytest.mark.slow
 jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})

@@ -17,8 +17,8 @@ from gdl_jax.losses.adversarial import non_saturating
 from gdl_jax.models.autoencoder import Corruption
 from gdl_jax.models.image_to_image import DenoisingGAN, ImageToImageGAN
 from gdl_jax.models.model import Decodes, Denoises, Encodes, Evaluates, Model, Reconstructs, Samples
+from gdl_jax.steps.devices import make_mesh, replicated, split_along
 from gdl_jax.steps.phases import run_phases
-from gdl_jax.training.sharding import make_mesh, replicated, split_along
 
 jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 

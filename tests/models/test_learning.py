@@ -22,11 +22,11 @@ from gdl_jax.data.spec import DataSpec
 from gdl_jax.metrics.classifiers import default_features
 from gdl_jax.metrics.frechet import frechet_distance, moments
 from gdl_jax.metrics.pixels import pixel_features
+from gdl_jax.steps.devices import make_mesh, put, replicated, split_along
 from gdl_jax.steps.optimizers import Adam
 from gdl_jax.training.observer import Observer
 from gdl_jax.training.program import Carry, abstract_carry, compile_call, empty_meter, init_state
 from gdl_jax.training.sample_metrics import SampleMetrics
-from gdl_jax.training.sharding import make_mesh, put, replicated, split_along
 
 
 def learn(settings, names=()):

@@ -23,6 +23,7 @@ import optax
 import pytest
 
 from gdl_jax.data.source import DataSettings, load
+from gdl_jax.steps.devices import make_mesh
 from gdl_jax.steps.meters import Metrics
 from gdl_jax.steps.phases import Outcome, Phase, run_phases
 from gdl_jax.steps.state import NetworkState, TrainState
@@ -31,7 +32,6 @@ from gdl_jax.training.checkpoint import Checkpoints
 from gdl_jax.training.interrupt import Interrupt
 from gdl_jax.training.sample_metrics import metrics_of
 from gdl_jax.training.settings import RunSettings
-from gdl_jax.training.sharding import make_mesh
 
 ROOT = Path(__file__).parents[2]
 

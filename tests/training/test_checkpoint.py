@@ -9,9 +9,9 @@ import pytest
 from flax import struct
 
 from gdl_jax.errors import UsageError
+from gdl_jax.steps.devices import make_mesh, replicated, split_along
 from gdl_jax.training import checkpoint
 from gdl_jax.training.checkpoint import CheckpointError, Checkpoints, leaf_paths
-from gdl_jax.training.sharding import make_mesh, replicated, split_along
 
 
 @struct.dataclass

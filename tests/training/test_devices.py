@@ -14,11 +14,10 @@ from experiments.registry import find
 from gdl_jax.data.source import load
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.errors import UsageError
-from gdl_jax.steps.devices import AXIS
+from gdl_jax.steps.devices import AXIS, check_divisible, local_rows, make_mesh
 from gdl_jax.steps.optimizers import Adam, Optimizer
 from gdl_jax.training import loop
 from gdl_jax.training.interrupt import Interrupt
-from gdl_jax.training.sharding import check_divisible, local_rows, make_mesh
 
 ROUNDING = {"dcgan": 2e-5, "vae": 2e-4, "classifier": 2e-5}
 """Several devices add up a batch in another order than one. That is 1e-7 of a gradient, and with this epsilon a step

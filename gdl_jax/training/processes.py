@@ -1,8 +1,4 @@
-"""One mesh, one axis: the state is replicated, batches are split along "data".
-
-A step is written for the global batch, so batch normalisation's statistics and minibatch groups are over the global
-batch, and the numbers do not depend on the number of devices.
-"""
+"""How the processes of a run find each other and agree."""
 
 from __future__ import annotations
 
@@ -12,36 +8,8 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh
 
 from gdl_jax.errors import UsageError
-
-# Where arrays lie is known to metrics too, which stand below training; the loop finds all of it here.
-from gdl_jax.steps.devices import local_rows, make_mesh, put, replicated, split_along
-
-__all__ = [
-    "Hosts",
-    "any_process",
-    "barrier",
-    "check_divisible",
-    "connect",
-    "greatest",
-    "local_rows",
-    "make_mesh",
-    "put",
-    "replicated",
-    "split_along",
-]
-
-
-def check_divisible(batch_size: int, mesh: Mesh) -> None:
-    """A batch has to split evenly over the devices."""
-    if batch_size % mesh.size:
-        down, up = batch_size // mesh.size * mesh.size, -(-batch_size // mesh.size) * mesh.size
-        near = f"{down} or {up}" if down else f"{up}"
-        raise UsageError(
-            f"A batch of {batch_size} cannot be split evenly over {mesh.size} devices; set --batch-size to {near}."
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
