@@ -12,9 +12,8 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import geometric_mean
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from gdl_jax import runtime
 
@@ -28,6 +27,7 @@ from jax import Array  # noqa: E402
 
 from benchmarks import record  # noqa: E402
 from benchmarks.measure import Contestant, take_turns  # noqa: E402
+from benchmarks.options import BenchmarkOptions  # noqa: E402
 from benchmarks.shapes import SHAPES, Shape  # noqa: E402
 from benchmarks.table import columns  # noqa: E402
 from experiments.command_line import parse  # noqa: E402
@@ -40,8 +40,10 @@ LIMIT = 0.3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(BenchmarkOptions):
     """What to measure."""
+
+    least: ClassVar[dict[str, float]] = {"rounds": 1, "round_seconds": 0}
 
     words: tyro.conf.Positional[tuple[str, ...]] = ()
     """Parts of names: only shapes that contain one of them (default: all)."""
@@ -51,8 +53,6 @@ class Options:
     """Also lax's own forms, in turns with ours."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Of the arrays."""
-    json: Path | None = None
-    """File for the record."""
     rounds: int = 7
     """How often everything is timed."""
     round_seconds: float = 0.03

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from gdl_jax import runtime
 
@@ -28,6 +28,7 @@ import numpy as np  # noqa: E402
 import tyro  # noqa: E402
 
 from benchmarks import record  # noqa: E402
+from benchmarks.options import BenchmarkOptions  # noqa: E402
 from benchmarks.table import columns  # noqa: E402
 from experiments.command_line import parse  # noqa: E402
 from gdl_jax.errors import UsageError, run_module  # noqa: E402
@@ -45,8 +46,10 @@ DATA = "mnist"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(BenchmarkOptions):
     """What to measure."""
+
+    least: ClassVar[dict[str, float]] = {"num": 1, "size": 1, "fid_samples": 0, "rounds": 1}
 
     weights: tyro.conf.Positional[Path | None] = None
     """File with the weights of Inception v3 (default: random ones, which take as long)."""
@@ -60,15 +63,9 @@ class Options:
     """28x28 images, and as many of data, of the Frechet distance in the features of the small classifier; 0: none."""
     rounds: int = 3
     """How often everything is timed; the median counts."""
-    json: Path | None = None
-    """File for the record."""
 
     def __post_init__(self):
-        least = {"num": 1, "size": 1, "fid_samples": 0, "rounds": 1}
-        for name, minimum in least.items():
-            if getattr(self, name) < minimum:
-                said = name.replace("_", "-")
-                raise UsageError(f"--{said} is {getattr(self, name)}; it has to be {minimum} or more.")
+        super().__post_init__()
         if 0 < self.fid_samples < 65:
             raise UsageError(f"--fid-samples is {self.fid_samples}; a covariance of 64 features needs 65 or more.")
 

@@ -18,7 +18,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar
 
 from gdl_jax import runtime
 
@@ -32,7 +32,8 @@ from jax.profiler import ProfileData  # noqa: E402
 from benchmarks import record  # noqa: E402
 from benchmarks.instructions import OUTSIDE, Instruction, instructions  # noqa: E402
 from benchmarks.measure import Contestant, take_turns  # noqa: E402
-from benchmarks.run import say, settings  # noqa: E402
+from benchmarks.options import StepOptions  # noqa: E402
+from benchmarks.run import say  # noqa: E402
 from benchmarks.subject import compile_subject, load_source  # noqa: E402
 from benchmarks.table import columns, milliseconds  # noqa: E402
 from experiments.command_line import parse  # noqa: E402
@@ -46,8 +47,10 @@ PROGRAM = "benchmarks.profile"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(StepOptions):
     """What to profile."""
+
+    least: ClassVar[dict[str, float]] = StepOptions.least | {"top": 0, "steps": 1}
 
     name: tyro.conf.Positional[str]
     """Experiment, or package.module:attribute; settings in the same quotes."""
@@ -55,22 +58,6 @@ class Options:
     """So many of the longest instructions are shown."""
     steps: int = 5
     """Traced."""
-    json: Path | None = None
-    """File for the record."""
-    dtype: Literal["float32", "bfloat16"] | None = None
-    """Of the networks' computations (default: the experiment's)."""
-    preset: str | None = None
-    """Settings to start from, such as smoke."""
-    batch_size: int | None = None
-    """Examples in a batch (default: the experiment's)."""
-
-    def __post_init__(self):
-        for name, least in {"top": 0, "steps": 1, "batch_size": 1}.items():
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise UsageError(f"--{name.replace('_', '-')} is {value}; it has to be {least} or more.")
-        if self.json is not None and self.json.is_dir():
-            raise UsageError(f"--json {self.json} is a folder; give a file.")
 
 
 def main(arguments: list[str]) -> int:
@@ -85,7 +72,7 @@ def main(arguments: list[str]) -> int:
 def show(arguments: list[str]) -> None:
     """Does what the words say; see `main`."""
     options = parse(Options, arguments, prog=f"python -m {PROGRAM}", description=__doc__)
-    found = profile(options.name, settings(options.name, options), options.steps)
+    found = profile(options.name, options.experiment(options.name), options.steps)
     if options.json is not None:
         write_json(options.json, record.surroundings(arguments, PROGRAM) | {"records": [found]})
     print(table(found, options.top))

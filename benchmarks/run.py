@@ -12,11 +12,10 @@ python -m benchmarks.run compare A.json B.json    ratios, and what fell by more 
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar
 
 from gdl_jax import runtime
 
@@ -28,18 +27,26 @@ import tyro  # noqa: E402
 
 from benchmarks import peers, record, suite  # noqa: E402
 from benchmarks.compare import compare  # noqa: E402
+from benchmarks.options import StepOptions  # noqa: E402
 from benchmarks.scaling import scaling  # noqa: E402
 from benchmarks.table import table  # noqa: E402
-from experiments.command_line import parse, parse_training  # noqa: E402
-from experiments.registry import Experiment, find, load_all  # noqa: E402
+from experiments.command_line import parse  # noqa: E402
+from experiments.registry import load_all  # noqa: E402
 from gdl_jax.errors import UsageError, run_module  # noqa: E402
 from gdl_jax.files import write_json  # noqa: E402
 from gdl_jax.steps.devices import make_mesh  # noqa: E402
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(StepOptions):
     """What to measure."""
+
+    least: ClassVar[dict[str, float]] = StepOptions.least | {
+        "devices": 1,
+        "steps_per_call": 2,
+        "rounds": 1,
+        "round_seconds": 0,
+    }
 
     names: tyro.conf.Positional[tuple[str, ...]] = ()
     """Experiments (default: every one that is registered), or package.module:attribute; settings in the same quotes."""
@@ -47,14 +54,6 @@ class Options:
     """Also the same step in PyTorch, in turns with ours."""
     devices: int | None = None
     """Split the batch over so many devices; on CPU they are made (default: all there are)."""
-    dtype: Literal["float32", "bfloat16"] | None = None
-    """Of the networks' computations (default: the experiment's)."""
-    json: Path | None = None
-    """File for the record."""
-    preset: str | None = None
-    """Settings to start from, such as smoke."""
-    batch_size: int | None = None
-    """Examples in a batch, over all devices (default: the experiment's)."""
     steps_per_call: int | None = None
     """Also measure so many steps in one call, and thereby what the host costs per step."""
     scaling: bool = False
@@ -65,15 +64,9 @@ class Options:
     """The least that each of these times lasts."""
 
     def __post_init__(self):
-        least = {"devices": 1, "batch_size": 1, "steps_per_call": 2, "rounds": 1}
-        for name, minimum in least.items():
-            value = getattr(self, name)
-            if value is not None and value < minimum:
-                raise UsageError(f"--{name.replace('_', '-')} is {value}; it has to be {minimum} or more.")
+        super().__post_init__()
         if self.peers and (self.devices or 1) > 1:
             raise UsageError("--peers compares on one device; leave --devices out.")
-        if self.json is not None and self.json.is_dir():
-            raise UsageError(f"--json {self.json} is a folder; give a file.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +108,7 @@ def show_comparison(records: Records) -> int:
 
 def run(options: Options, command: list[str]) -> dict[str, object]:
     """Measures, and writes the record after every experiment, so that an interrupted run keeps what it has."""
-    experiments = {name: settings(name, options) for name in options.names or load_all()}
+    experiments = {name: options.experiment(name) for name in options.names or load_all()}
     if options.peers:
         peers.load_all()
     make_cpu_devices(options.devices)
@@ -139,7 +132,7 @@ def run(options: Options, command: list[str]) -> dict[str, object]:
             found["records"][-1]["scaling"] = scaling(
                 name,
                 experiment,
-                words(options),
+                options.words,
                 rounds=options.rounds,
                 round_seconds=options.round_seconds,
                 say=say,
@@ -147,24 +140,6 @@ def run(options: Options, command: list[str]) -> dict[str, object]:
         if options.json is not None:
             write_json(options.json, found)
     return found
-
-
-def settings(line: str, options: Options) -> Experiment:
-    """The experiment as it is measured: its name, and what the launcher would take after it.
-
-    Raises:
-        UsageError: there is no such experiment, preset or setting.
-    """
-    name, *arguments = shlex.split(line) or [line]
-    preset = [] if options.preset is None else ["--preset", options.preset]
-    _, experiment = parse_training(name, find(name), [*preset, *arguments])
-    return suite.chosen(experiment, dtype=options.dtype, batch_size=options.batch_size)
-
-
-def words(options: Options) -> list[str]:
-    """What `settings` reads, as words of the command line."""
-    given = {"--preset": options.preset, "--dtype": options.dtype, "--batch-size": options.batch_size}
-    return [word for option, value in given.items() if value is not None for word in (option, str(value))]
 
 
 def make_cpu_devices(count: int | None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -129,9 +128,3 @@ def _allocated_peak(mesh: Mesh) -> int | None:
     """The most bytes that the process has ever held on one device; None where the device does not count (CPU)."""
     counts = [(device.memory_stats() or {}).get("peak_bytes_in_use") for device in mesh.devices.flat]
     return max((count for count in counts if count is not None), default=None)
-
-
-def chosen(experiment: Experiment, *, dtype: str | None, batch_size: int | None) -> Experiment:
-    """The experiment with what the command line sets."""
-    changes = {"dtype": dtype, "batch_size": batch_size}
-    return dataclasses.replace(experiment, **{name: value for name, value in changes.items() if value is not None})

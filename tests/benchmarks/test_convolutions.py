@@ -90,6 +90,11 @@ def test_the_record_and_the_table(tmp_path, capsys, monkeypatch):
     assert "geometric mean" in capsys.readouterr().out
 
 
-def test_an_unknown_shape_is_one_sentence(capsys):
-    assert convolutions.main(["nothing"]) == 2
-    assert capsys.readouterr().err.startswith("error: no shape has nothing in its name")
+def test_mistakes(capsys):
+    for words, said in (
+        (["nothing"], "no shape has nothing in its name"),
+        (["--rounds", "0"], "--rounds is 0; it has to be 1 or more"),
+        (["--json", "/tmp"], "--json /tmp is a folder"),
+    ):
+        assert convolutions.main(words) == 2
+        assert capsys.readouterr().err.startswith(f"error: {said}")

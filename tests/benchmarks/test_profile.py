@@ -95,6 +95,7 @@ def test_mistakes(tmp_path, capsys):
     for words, said in (
         (["dcgan", "--steps", "0"], "--steps is 0"),
         (["dgcan"], "dcgan"),
+        (["perceptron"], "is a study"),
         (["dcgan", "--json", str(tmp_path)], "is a folder"),
     ):
         assert main(words) == 2

@@ -16,7 +16,7 @@ from benchmarks import peers, run, suite
 from benchmarks.compare import compare
 from benchmarks.subject import compile_subject, load_source
 from benchmarks.table import table
-from experiments.registry import Experiment
+from experiments.registry import Experiment, find
 from gdl_jax.data.source import DataSettings
 from gdl_jax.steps.devices import make_mesh
 from gdl_jax.steps.phases import Outcome, Phase, run_phases
@@ -152,7 +152,7 @@ def test_a_peer_runs_in_the_same_rounds(monkeypatch):
             import torch
 
             self.network = torch.nn.Linear(8, 64)
-            self.optimizer, self.image_range = adam([self.network], run.find("dcgan")().optimizer), (0.0, 1.0)
+            self.optimizer, self.image_range = adam([self.network], find("dcgan")().optimizer), (0.0, 1.0)
 
         def step(self, batches):
             images = [batch["image"] for batch in batches]
@@ -258,6 +258,11 @@ def test_the_command_compares(written, tmp_path, capsys):
         (["dcgan", "--peers", "--devices", "2"], "one device"),
         (["dcgan", "--preset", "smoke", "--batch-size", "9", "--devices", "2"], "8 or 10"),
         (["dcgan", "--json", "."], "is a folder"),
+        (["dcgan", "--json", "/dev/null/x.json"], "takes files"),
+        (["dcgan", "--round-seconds", "nan"], "--round-seconds is nan"),
+        (["perceptron"], "'perceptron' is a study"),
+        (["dcgan --workdir x --restart"], "says where or how a training starts"),
+        (["dcgan --data.size '16"], "no closing quotation"),
         (["compare", "nowhere.json", "nowhere.json"], "cannot be read"),
         (["compare", "nowhere.json"], "a later one"),
     ],

@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks import run, scaling
 from experiments.families.gans import DCGAN
+from experiments.registry import find
 from gdl_jax.errors import UsageError
 
 
@@ -41,7 +42,7 @@ def test_every_count_has_a_process_of_its_own(monkeypatch):
     monkeypatch.setattr(subprocess, "run", child)
     options = run.Options(preset="smoke", batch_size=12, dtype="bfloat16")
     found = scaling.scaling(
-        "dcgan", DCGAN(batch_size=12), run.words(options), rounds=3, round_seconds=0.5, say=lambda _: None
+        "dcgan", DCGAN(batch_size=12), options.words, rounds=3, round_seconds=0.5, say=lambda _: None
     )
     assert [row["devices"] for row in found] == [1, 2, 4]
     settings = ["--preset", "smoke", "--dtype", "bfloat16", "--batch-size", "12"]
@@ -57,5 +58,5 @@ def test_a_process_that_fails_is_told(monkeypatch):
 
 
 def test_devices_of_one_process_take_turns():
-    found = scaling.in_process("vae", run.find("vae").presets()["smoke"], [2], rounds=2, seconds=0.01)
+    found = scaling.in_process("vae", find("vae").presets()["smoke"], [2], rounds=2, seconds=0.01)
     assert found[2]["step_seconds"] > 0
