@@ -35,6 +35,8 @@ from gdl_jax.errors import UsageError, run_module  # noqa: E402
 from gdl_jax.files import write_json  # noqa: E402
 from gdl_jax.layers import lowering  # noqa: E402
 
+PROGRAM = "benchmarks.convolutions"
+
 LIMIT = 0.3
 """Seconds for one call beyond which lax's own form is timed once and not in turns."""
 
@@ -75,7 +77,7 @@ def main(arguments: list[str]) -> int:
 
 def show(arguments: list[str]) -> None:
     """Does what the words say; see `main`."""
-    options = parse(Options, arguments, prog="python -m benchmarks.convolutions", description=__doc__)
+    options = parse(Options, arguments, prog=f"python -m {PROGRAM}", description=__doc__)
     print(table(run(options, arguments)["records"]))
 
 
@@ -86,7 +88,7 @@ def run(options: Options, command: Sequence[str]) -> dict[str, Any]:
         raise UsageError(f"no shape has {' or '.join(options.words)} in its name; see benchmarks/shapes.py.")
     if options.peers and importlib.util.find_spec("torch") is None:
         raise UsageError("--peers needs PyTorch, which is not installed; install it with: pip install '.[peers]'")
-    found = record.surroundings(command, program="benchmarks.convolutions")
+    found = record.surroundings(command, PROGRAM)
     for number, shape in enumerate(shapes, 1):
         print(f"{number}/{len(shapes)} {shape.name}", file=sys.stderr, flush=True)
         found["records"] += measure(shape, options)

@@ -41,6 +41,8 @@ from gdl_jax.metrics.order import random_order, reordered  # noqa: E402
 from gdl_jax.networks.inception import FEATURES, SIZE, InceptionV3, is_inception  # noqa: E402
 from gdl_jax.networks.weights import read_weights  # noqa: E402
 
+PROGRAM = "benchmarks.features"
+
 DATA = "mnist"
 """Whose classifier gives the features of the profile."""
 
@@ -93,13 +95,13 @@ def main(arguments: list[str]) -> int:
 
 def show(arguments: list[str]) -> None:
     """Does what the words say; see `main`."""
-    options = parse(Options, arguments, prog="python -m benchmarks.features", description=__doc__)
+    options = parse(Options, arguments, prog=f"python -m {PROGRAM}", description=__doc__)
     print(table(run(options, arguments)["records"]))
 
 
 def run(options: Options, command: Sequence[str]) -> dict[str, Any]:
     """One object for each dtype of Inception, one for the difference of their distances, one for the profile."""
-    found = record.surroundings(command, program="benchmarks.features")
+    found = record.surroundings(command, PROGRAM)
     found["records"] = inception(options) if options.dtypes else []
     if options.fid_samples:
         found["records"].append(profile(options.fid_samples, options.rounds))

@@ -17,11 +17,17 @@ from gdl_jax.errors import UsageError
 FORMAT = 1
 
 
-def surroundings(command: Sequence[str], program: str = "benchmarks.run") -> dict[str, Any]:
-    """All of the record but its `records`."""
+def surroundings(command: Sequence[str], program: str) -> dict[str, Any]:
+    """All of the record but its `records`.
+
+    Args:
+        command: the words after `python -m PROGRAM`.
+        program: the module that measures.
+    """
     git = git_state() or {"revision": None, "dirty": None}
     return {
         "format": FORMAT,
+        "program": program,
         "command": shlex.join(["python", "-m", program, *command]),
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "commit": git["revision"],
@@ -36,8 +42,8 @@ def surroundings(command: Sequence[str], program: str = "benchmarks.run") -> dic
     }
 
 
-def read(path: Path) -> dict[str, Any]:
-    """A record that was written before.
+def read(path: Path, program: str) -> dict[str, Any]:
+    """A record that the program wrote before.
 
     Raises:
         UsageError: there is none, or it is something else.
@@ -47,7 +53,9 @@ def read(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from error
     except ValueError as error:
-        raise UsageError(f"{path} is no JSON ({error}); give a file that `benchmarks.run --json` wrote.") from error
+        raise UsageError(f"{path} is no JSON ({error}); give a file that `{program} --json` wrote.") from error
     if not isinstance(found, dict) or found.get("format") != FORMAT or not isinstance(found.get("records"), list):
-        raise UsageError(f"{path} is no record of format {FORMAT}; give a file that `benchmarks.run --json` wrote.")
+        raise UsageError(f"{path} is no record of format {FORMAT}; give a file that `{program} --json` wrote.")
+    if found.get("program") != program:
+        raise UsageError(f"{path} is a record of {found.get('program')}; give a file that `{program} --json` wrote.")
     return found

@@ -36,6 +36,8 @@ from gdl_jax.errors import UsageError, run_module  # noqa: E402
 from gdl_jax.files import write_json  # noqa: E402
 from gdl_jax.steps.devices import make_mesh  # noqa: E402
 
+PROGRAM = "benchmarks.run"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Options(StepOptions):
@@ -90,7 +92,7 @@ def main(arguments: list[str]) -> int:
 
 def show(arguments: list[str]) -> int:
     """Does what the words say; see `main`."""
-    prog = "python -m benchmarks.run"
+    prog = f"python -m {PROGRAM}"
     if arguments[:1] == ["compare"]:
         return show_comparison(parse(Records, arguments[1:], prog=f"{prog} compare", description=Records.__doc__))
     options = parse(Options, arguments, prog=prog, description=__doc__)
@@ -100,7 +102,7 @@ def show(arguments: list[str]) -> int:
 
 def show_comparison(records: Records) -> int:
     """Prints the table and what fell."""
-    text, falls = compare(record.read(records.before), record.read(records.after))
+    text, falls = compare(record.read(records.before, PROGRAM), record.read(records.after, PROGRAM))
     print(text)
     print("\n".join(falls) if falls else "nothing fell by more than the spread")
     return 1 if falls else 0
@@ -123,7 +125,7 @@ def run(options: Options, command: list[str]) -> dict[str, object]:
         peers=options.peers,
         steps_per_call=options.steps_per_call,
     )
-    found = record.surroundings(command)
+    found = record.surroundings(command, PROGRAM)
     if found["load_average"] > 1:
         say(f"the load of this machine is {found['load_average']:.1f}: other work makes these times long and uncertain")
     for name, experiment in experiments.items():

@@ -98,19 +98,16 @@ def in_children(words: Sequence[str], counts: Sequence[int], say: Callable[[str]
         UsageError: one of them failed.
     """
     flags = re.sub(r"--xla_force_host_platform_device_count=\S+", "", os.environ.get("XLA_FLAGS", ""))
+    # In the user's folder, where experiments outside the tree and relative paths are found.
+    search = os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
     found = {}
     for count in counts:
         say(f"{words[0]}: measuring a process with {count} device(s)")
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "record.json"
             command = [sys.executable, "-m", "benchmarks.run", *words, "--devices", str(count), "--json", str(path)]
-            child = subprocess.run(
-                command,
-                cwd=Path(__file__).parents[1],
-                env=os.environ | {"XLA_FLAGS": flags},
-                capture_output=True,
-                text=True,
-            )
+            environment = os.environ | {"XLA_FLAGS": flags, "PYTHONPATH": search}
+            child = subprocess.run(command, env=environment, capture_output=True, text=True)
             if child.returncode:
                 said = (child.stderr.strip().splitlines() or ["no message"])[-1]
                 raise UsageError(f"The process that measures {count} devices ended with {child.returncode}: {said}")

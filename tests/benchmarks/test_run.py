@@ -276,7 +276,8 @@ def test_a_mistake_is_one_sentence(words, said, capsys):
 
 
 def test_other_files_are_no_records(tmp_path, capsys):
-    for text in ("{", "[]", '{"format": 99, "records": []}'):
+    others = '{"format": 1, "program": "benchmarks.features", "records": []}'
+    for text in ("{", "[]", '{"format": 99, "records": []}', others):
         path = tmp_path / "x.json"
         path.write_text(text)
         assert run.main(["compare", str(path), str(path)]) == 2

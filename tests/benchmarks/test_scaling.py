@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -33,8 +34,11 @@ def test_efficiency_on_shared_cores_is_the_share_of_one_devices_speed():
 def test_every_count_has_a_process_of_its_own(monkeypatch):
     started = []
 
-    def child(command, *, env, **_):
+    def child(command, *, env, **options):
         assert "device_count" not in env["XLA_FLAGS"]
+        # In the user's own folder this tree is found all the same.
+        assert "cwd" not in options
+        assert env["PYTHONPATH"].split(os.pathsep)[0] == str(Path(run.__file__).parents[1])
         started.append(command[3:-2])
         Path(command[-1]).write_text(json.dumps({"records": [times(1.0)]}))
         return subprocess.CompletedProcess(command, 0, "", "")
