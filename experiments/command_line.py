@@ -180,10 +180,18 @@ def _sentence(box: str) -> str:
             break
         message.append(line)
     text = " ".join(message).strip() or "The settings could not be read."
-    # Our own checks name the setting; tyro's path to it says nothing to the user.
-    text = re.sub(r"^Error parsing [\w.]+: (?=--)", "", text)
+    text = _placed(text)
     text = re.sub(r"no type matching (\S+) could be instantiated from \['(.*?)'\].*", r"expected \1, not '\2'", text)
     return text if text.endswith(".") else text + "."
+
+
+def _placed(text: str) -> str:
+    """Of one of our own checks what it says, each setting under its whole name; tyro says where it stands."""
+    found = re.match(r"Error parsing (?:(?:entry|launch)\b\.?)?([\w.-]*): (?=--)", text)
+    if found is None:
+        return text
+    place = f"{found[1]}." if found[1] else ""
+    return re.sub(rf"(?<![\w-])--(?=\w)(?!{re.escape(place)})", f"--{place}", text[found.end() :])
 
 
 def to_arguments(config: dict[str, Any], prefix: str = "") -> list[str]:

@@ -15,7 +15,7 @@ from benchmarks.peers import NoPeer, load_all
 from benchmarks.subject import PREPARED, Subject, as_noise
 from experiments.hardware import cores
 from gdl_jax.data.order import Order
-from gdl_jax.steps.optimizers import Adam, Optimizer
+from gdl_jax.steps.optimizers import Optimizer
 
 Batch = Mapping[str, Tensor]
 """Images (batch, channels, height, width) as "image", and where the data have them labels (batch,) as "label"."""
@@ -42,18 +42,17 @@ class Peer(ABC):
         return ", ".join(self.networks)
 
 
-def adam(networks: Iterable[nn.Module], settings: Adam | Optimizer) -> torch.optim.Adam:
+def adam(networks: Iterable[nn.Module], settings: Optimizer) -> torch.optim.Adam:
     """The optimiser with an experiment's settings; fused is the fastest of PyTorch's three on CPU too.
 
     Raises:
         NoPeer: it has a schedule or weight decay, or is no Adam.
     """
     parameters = [parameter for network in networks for parameter in network.parameters()]
-    first = settings.b1 if isinstance(settings, Adam) else settings.momentum
-    plain = {"learning_rate": settings.learning_rate, "b2": settings.b2, "eps": settings.eps}
-    if isinstance(settings, Optimizer) and settings != Optimizer(momentum=first, **plain):
+    plain = {"learning_rate": settings.learning_rate, "b1": settings.b1, "b2": settings.b2, "eps": settings.eps}
+    if settings != Optimizer(**plain):
         raise NoPeer("weight decay, schedules and other rules than Adam are not written in PyTorch")
-    return torch.optim.Adam(parameters, settings.learning_rate, (first, settings.b2), settings.eps, fused=True)
+    return torch.optim.Adam(parameters, settings.learning_rate, (settings.b1, settings.b2), settings.eps, fused=True)
 
 
 def prepare(images: Tensor, image_range: tuple[float, float]) -> Tensor:

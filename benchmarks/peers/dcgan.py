@@ -15,7 +15,7 @@ from benchmarks.peers.layers import keep
 from benchmarks.peers.networks import mirror
 from experiments.families.gans import TwoPlayer
 from gdl_jax.data.spec import DataSpec
-from gdl_jax.steps.optimizers import Adam, Optimizer
+from gdl_jax.steps.optimizers import Optimizer
 
 
 @peer_of("dcgan")
@@ -38,7 +38,7 @@ class DCGANPeer(Peer):
         self.latent_size, self.device = experiment.latent_size, device
         self.distribution = experiment.latent_distribution
 
-    def settings(self, experiment: TwoPlayer) -> dict[str, Adam | Optimizer]:
+    def settings(self, experiment: TwoPlayer) -> dict[str, Optimizer]:
         """Of the two optimisers."""
         return dict.fromkeys(self.networks, experiment.optimizer)
 

@@ -272,6 +272,6 @@ class ImageClassifier(Experiment):
                 data=mnist,
                 batch_size=128,
                 steps=4690,
-                optimizer=Optimizer(rule="sgd", learning_rate=1e-3, momentum=0.0),
+                optimizer=Optimizer(rule="sgd", learning_rate=1e-3, b1=0.0),
             ),
         }

@@ -115,7 +115,7 @@ class ConditionalGAN(Freely):
                 data=DataSettings(name="mnist"),
                 batch_size=100,
                 steps=150_000,
-                **both(Optimizer(rule="sgd", learning_rate=0.1, momentum=0.5)),
+                **both(Optimizer(rule="sgd", learning_rate=0.1, b1=0.5)),
             ),
             "lanham": cls(**lanham, architecture="dense_labels", loss="least_squares"),
             "convolutional": cls(**lanham, architecture="lanham_upsampling", loss="least_squares"),

@@ -119,7 +119,7 @@ class DeepFeatureVAE(Experiment):
     """Steps in which the weight of the KL rises from 0, in a straight line."""
     halve_every: int = 0
     """Steps after which the learning rate is halved, again and again; 0 for never."""
-    optimizer: Optimizer = field(default_factory=lambda: Optimizer(learning_rate=5e-4, momentum=0.5))
+    optimizer: Optimizer = field(default_factory=lambda: Optimizer(learning_rate=5e-4, b1=0.5))
 
     positive: ClassVar[tuple[str, ...]] = (*Experiment.positive, "latent_size")
     not_negative: ClassVar[tuple[str, ...]] = ("feature_weight", "kl_weight", "kl_warmup_steps", "halve_every")

@@ -141,7 +141,7 @@ class FreeGAN(Freely):
                 data=DataSettings(name="mnist"),
                 batch_size=100,
                 steps=150_000,
-                **both(Optimizer(rule="sgd", learning_rate=0.1, momentum=0.5)),
+                **both(Optimizer(rule="sgd", learning_rate=0.1, b1=0.5)),
             ),
             "lanham_dense": cls(
                 **(PLAIN | {"latent_size": 128}),

@@ -295,9 +295,9 @@ class Freely(TwoPlayer):
         return optax.linear_schedule(value, 0.0, self.fading_steps) if self.fading_steps else lambda step: value
 
 
-def adam(learning_rate: float, momentum: float = 0.5, b2: float = 0.999, **settings: Any) -> Optimizer:
+def adam(learning_rate: float, b1: float = 0.5, b2: float = 0.999, **settings: Any) -> Optimizer:
     """Adam as GANs have it."""
-    return Optimizer(learning_rate=learning_rate, momentum=momentum, b2=b2, **settings)
+    return Optimizer(learning_rate=learning_rate, b1=b1, b2=b2, **settings)
 
 
 def rmsprop(learning_rate: float, *, decay: float = 0.9, eps: float = 1e-7) -> Optimizer:

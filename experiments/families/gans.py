@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Self
 
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ from gdl_jax.errors import UsageError
 from gdl_jax.losses.adversarial import non_saturating, wasserstein
 from gdl_jax.losses.penalties import gradient_penalty
 from gdl_jax.models.gan import GAN, Regulariser
-from gdl_jax.steps.optimizers import Adam
+from gdl_jax.steps.optimizers import Optimizer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +83,7 @@ class DCGAN(TwoPlayer):
     """
 
     steps: int = 4000
-    optimizer: Adam = Adam(learning_rate=2e-4, b1=0.5)
+    optimizer: Optimizer = field(default_factory=lambda: Optimizer(learning_rate=2e-4, b1=0.5))
 
     def build(self, data: DataSpec) -> GAN:
         """See `Experiment`."""
@@ -108,7 +108,7 @@ class DCGAN(TwoPlayer):
             "paper": cls(architecture="radford", data=faces, width=128, batch_size=128, steps=50_000, **published),
             "valle": cls(architecture="valle", data=cifar10, batch_size=128, steps=39_000, **published),
             "lanham": cls(
-                architecture="lanham", data=faces, steps=50_000, optimizer=Adam(learning_rate=2e-4), **lanham
+                architecture="lanham", data=faces, steps=50_000, optimizer=Optimizer(learning_rate=2e-4), **lanham
             ),
             "lanham_upsampling": cls(architecture="lanham_features", data=fashion, steps=187_600, **lanham),
         }
@@ -140,7 +140,7 @@ class WGANGP(TwoPlayer):
     """Updates of the critic for one of the generator."""
     penalty_weight: float = 10.0
     """Of the gradient penalty."""
-    optimizer: Adam = Adam(learning_rate=1e-4, b1=0.0, b2=0.9)
+    optimizer: Optimizer = field(default_factory=lambda: Optimizer(learning_rate=1e-4, b1=0.0, b2=0.9))
 
     positive: ClassVar[tuple[str, ...]] = (*TwoPlayer.positive, "critic_repeats")
 
@@ -165,5 +165,5 @@ class WGANGP(TwoPlayer):
         return {
             "smoke": cls(**SMOKE, critic_repeats=2),
             "paper": cls(**published, steps=200_000, evaluate_every=10_000),
-            "foster": cls(**published, steps=6000, optimizer=Adam(learning_rate=2e-4, b1=0.5)),
+            "foster": cls(**published, steps=6000, optimizer=Optimizer(learning_rate=2e-4, b1=0.5)),
         }

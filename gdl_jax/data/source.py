@@ -260,7 +260,7 @@ class DataSettings:
         for field in ("size", "crop", "num_examples"):
             value = getattr(self, field)
             if value is not None and value < 1:
-                raise UsageError(f"--data.{field} is {value}, but must be at least 1.")
+                raise UsageError(f"--data.{field.replace('_', '-')} is {value}, but must be at least 1.")
         if not 0 <= self.seed < 2**32:
             raise UsageError(f"--data.seed is {self.seed}, but must be from 0 to {2**32 - 1}.")
         if self.dir is not None and self.name in BUILT_IN and self.name != "folder":

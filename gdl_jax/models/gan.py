@@ -44,7 +44,7 @@ class Regulariser:
         penalty: see `penalties`.
         weight: what it is multiplied by.
         interval: 1 adds it to every update of the discriminator; n gives it a phase of its own in every n-th step, with
-            n times the weight (lazy regularisation; the optimiser has to be corrected for it, see `Adam.build`).
+            n times the weight (lazy regularisation; the optimiser has to be corrected for it, see `Optimizer.build`).
         name: in the metrics; of several regularisers of a model each has its own.
     """
 

@@ -16,8 +16,8 @@ def recalibrated(
 ) -> dict[str, Any]:
     """The same variables with the mean of the statistics of some batches for the running ones.
 
-    Brock et al. 2019 (arXiv:1809.11096), appendix B, call them standing statistics. Dropout drops the same units in every
-    call.
+    Brock et al. 2019 (arXiv:1809.11096), appendix B, call them standing statistics. Dropout drops the same units
+    whenever it is called.
 
     Args:
         network: (*inputs, train) -> anything; its norms are to write new = m old + (1 - m) batch.

@@ -9,36 +9,12 @@ from typing import Literal
 
 import jax
 import optax
+from jaxtyping import PyTree
 
 from gdl_jax.errors import UsageError
 
-
-@dataclass(frozen=True, kw_only=True)
-class Adam:
-    """Adam (Kingma and Ba 2015, algorithm 1)."""
-
-    learning_rate: float = 2e-4
-    """Step size."""
-    b1: float = 0.9
-    """Decay of the mean of the gradients."""
-    b2: float = 0.999
-    """Decay of the mean of their squares."""
-    eps: float = 1e-8
-    """Added to the root of the mean square."""
-
-    def __post_init__(self):
-        check_learning_rate(self.learning_rate)
-        check_decay("b1", self.b1)
-        check_decay("b2", self.b2)
-
-    def build(self, interval: int = 1) -> optax.GradientTransformation:
-        """The update rule, for a network with a further phase in every `interval`-th step if that is above 1.
-
-        The correction of Karras et al. 2020, appendix B: with c = interval / (interval + 1) the learning rate is
-        multiplied by c and both decays are raised to the power c.
-        """
-        c = 1.0 if interval == 1 else interval / (interval + 1)
-        return optax.adam(c * self.learning_rate, self.b1**c, self.b2**c, self.eps)
+DECAYED = ("kernel", "embedding")
+"""The parameters that weight decay is of; to shrink biases, or the scales of norms, is no regularisation."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,14 +26,14 @@ class Optimizer:
     decay b2 and no momentum, or Adam that steps twice forward and once back (Daskalakis et al. 2018)."""
     learning_rate: float = 1e-3
     """Step size; the highest where it changes."""
-    momentum: float = 0.9
-    """Decay of the mean of the gradients: Adam's b1, SGD's momentum."""
+    b1: float = 0.9
+    """Decay of the mean of the gradients. SGD's momentum: of their sum, which is 1 / (1 - b1) times the mean."""
     b2: float = 0.999
     """Decay of the mean of their squares (not SGD)."""
     eps: float = 1e-8
     """Added to the root of the mean square (not SGD)."""
     weight_decay: float = 0.0
-    """Kernels shrink by the learning rate times this in each step (Loshchilov and Hutter 2019)."""
+    """Kernels and embeddings shrink by the learning rate times this in each step (Loshchilov and Hutter 2019)."""
     decoupled: bool = True
     """Weight decay beside the rule; else it is added to the gradient, as half the squared kernels in the loss would."""
     warmup_steps: int = 0
@@ -70,51 +46,54 @@ class Optimizer:
     """Steps at which it is divided by ten."""
 
     def __post_init__(self):
-        check_learning_rate(self.learning_rate)
-        check_decay("momentum", self.momentum)
-        check_decay("b2", self.b2)
+        # The command line knows whose settings these are, and puts that before their names.
+        if not 0 < self.learning_rate < math.inf:
+            raise UsageError(f"--learning-rate is {self.learning_rate}; it has to be above 0.")
+        for name in ("b1", "b2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UsageError(f"--{name} is {getattr(self, name)}; it has to be from 0 to below 1.")
         if not 0 <= self.weight_decay < math.inf:
-            raise UsageError(f"--optimizer.weight-decay is {self.weight_decay}; it has to be 0 or more.")
+            raise UsageError(f"--weight-decay is {self.weight_decay}; it has to be 0 or more.")
         if self.warmup_steps < 0:
-            raise UsageError(f"--optimizer.warmup-steps is {self.warmup_steps}; it has to be 0 or more.")
+            raise UsageError(f"--warmup-steps is {self.warmup_steps}; it has to be 0 or more.")
         for name in ("cosine", "linear"):
             steps = getattr(self, f"{name}_steps")
             if steps and steps <= self.warmup_steps:
                 raise UsageError(
-                    f"--optimizer.{name}-steps is {steps}; it has to be 0, or above the "
-                    f"{self.warmup_steps} of --optimizer.warmup-steps."
+                    f"--{name}-steps is {steps}; it has to be 0, or above the {self.warmup_steps} of --warmup-steps."
                 )
         chosen = [name for name in ("cosine", "linear", "drop") if getattr(self, f"{name}_steps")]
         if len(chosen) > 1:
-            first, second = (f"--optimizer.{name}-steps" for name in chosen[:2])
+            first, second = (f"--{name}-steps" for name in chosen[:2])
             raise UsageError(f"{first} and {second} exclude each other.")
         steps = (self.warmup_steps, *self.drop_steps)
         if any(a >= b for a, b in pairwise(steps)):
             given = " ".join(map(str, self.drop_steps))
             raise UsageError(
-                f"--optimizer.drop-steps is {given}; the steps have to ascend, from above the {self.warmup_steps} of "
-                "--optimizer.warmup-steps."
+                f"--drop-steps is {given}; the steps have to ascend, from above the {self.warmup_steps} of "
+                "--warmup-steps."
             )
 
     def build(self, interval: int = 1) -> optax.GradientTransformation:
         """The update rule. Its schedule is of the steps told here, so that a run may be continued for more.
 
         Args:
-            interval: of a further phase of the same network; see `Adam.build`.
+            interval: above 1 for a network with a further phase in every `interval`-th step, by the correction of
+                Karras et al. 2020, appendix B: with c = interval / (interval + 1) the learning rate is multiplied by c
+                and both decays are raised to the power c.
         """
         if interval > 1:
             c = interval / (interval + 1)
-            corrected = {"learning_rate": c * self.learning_rate, "momentum": self.momentum**c, "b2": self.b2**c}
+            corrected = {"learning_rate": c * self.learning_rate, "b1": self.b1**c, "b2": self.b2**c}
             return replace(self, **corrected).build()
-        adam = optax.scale_by_adam(self.momentum, self.b2, self.eps)
+        adam = optax.scale_by_adam(self.b1, self.b2, self.eps)
         rule = {
             "adam": lambda: adam,
-            "sgd": lambda: optax.trace(self.momentum),
+            "sgd": lambda: optax.trace(self.b1),
             "rmsprop": lambda: optax.scale_by_rms(self.b2, self.eps, eps_in_sqrt=False),
             "optimistic_adam": lambda: optax.chain(adam, optax.scale_by_optimistic_gradient()),
         }[self.rule]()
-        # Biases and norms have one axis; to shrink them is no regularisation.
-        decay = optax.add_decayed_weights(self.weight_decay, mask=lambda p: jax.tree.map(lambda x: x.ndim > 1, p))
+        decay = optax.add_decayed_weights(self.weight_decay, mask=_decayed)
         parts = (rule, decay) if self.decoupled else (decay, rule)
         return optax.chain(*parts, optax.scale_by_learning_rate(self.schedule()))
 
@@ -131,13 +110,8 @@ class Optimizer:
         return optax.join_schedules([optax.linear_schedule(0.0, highest, rise), schedule], [rise]) if rise else schedule
 
 
-def check_learning_rate(rate: float) -> None:
-    """Raises UsageError unless it is above 0."""
-    if not 0 < rate < math.inf:
-        raise UsageError(f"--optimizer.learning-rate is {rate}; it has to be above 0.")
-
-
-def check_decay(name: str, decay: float) -> None:
-    """Raises UsageError unless it is from 0 to below 1."""
-    if not 0 <= decay < 1:
-        raise UsageError(f"--optimizer.{name} is {decay}; it has to be from 0 to below 1.")
+def _decayed(params: PyTree) -> PyTree:
+    """Of each parameter, whether weight decay is of it."""
+    return jax.tree_util.tree_map_with_path(
+        lambda path, _: jax.tree_util.keystr(path[-1:], simple=True) in DECAYED, params
+    )

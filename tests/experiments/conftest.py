@@ -177,7 +177,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from experiments.registry import Experiment
-from gdl_jax.steps.optimizers import Adam
+from gdl_jax.steps.optimizers import Optimizer
 from gdl_jax.steps.phases import Outcome, Phase, run_phases
 from gdl_jax.steps.state import TrainState, init_network
 
@@ -210,7 +210,7 @@ class Mine(Experiment):
     hidden: int = 16
     """Units between the two layers."""
     def build(self, data):
-        return DenseAutoencoder(nn.Sequential([nn.Dense(self.hidden), nn.relu, nn.Dense(64)]), Adam().build())
+        return DenseAutoencoder(nn.Sequential([nn.Dense(self.hidden), nn.relu, nn.Dense(64)]), Optimizer().build())
 '''
 """A model and an experiment as somebody writes them who uses this library."""
 

@@ -48,7 +48,7 @@ def test_help_of_an_experiment_shows_defaults(launch):
         "--dtype {float32,bfloat16} Of the networks' computations; parameters, losses and optimiser states are "
         "float32. (default: float32)",
         "--workdir {None}|PATH Folder of the run (default: runs/NAME). (default: None)",
-        "--optimizer.b1 FLOAT Decay of the mean of the gradients. (default: 0.5)",
+        "--optimizer.b2 FLOAT Decay of the mean of their squares (not SGD). (default: 0.999)",
         "--tensorboard {true,false} Write TensorBoard events. (default: true)",
     ]:
         assert setting in shown

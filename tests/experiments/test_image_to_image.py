@@ -44,7 +44,7 @@ def test_the_networks_of_the_text():
     assert {name: count(network.collections) for name, network in state.networks.items()} == STATISTICS
     assert model.l1_weight == 100
     for optimizer in (settings.generator_optimizer, settings.discriminator_optimizer):
-        assert (optimizer.rule, optimizer.learning_rate, optimizer.momentum, optimizer.b2) == ("adam", 2e-4, 0.5, 0.999)
+        assert (optimizer.rule, optimizer.learning_rate, optimizer.b1, optimizer.b2) == ("adam", 2e-4, 0.5, 0.999)
 
 
 @pytest.mark.parametrize(("side", "halved"), [(8, 1), (16, 2), (28, 2), (32, 3), (64, 4)])

@@ -23,7 +23,7 @@ from gdl_jax.metrics.classifiers import default_features
 from gdl_jax.metrics.frechet import frechet_distance, moments
 from gdl_jax.metrics.pixels import pixel_features
 from gdl_jax.steps.devices import make_mesh, put, replicated, split_along
-from gdl_jax.steps.optimizers import Adam
+from gdl_jax.steps.optimizers import Optimizer
 from gdl_jax.training.observer import Observer
 from gdl_jax.training.program import Carry, abstract_carry, compile_call, empty_meter, init_state
 from gdl_jax.training.sample_metrics import SampleMetrics
@@ -70,7 +70,7 @@ def test_a_gan_learns_digits():
         latent_size=16,
         ema_decay=0.98,
         data=DataSettings(size=16),
-        optimizer=Adam(learning_rate=1e-3, b1=0.5),
+        optimizer=Optimizer(learning_rate=1e-3, b1=0.5),
     )
     before, after, means = learn(settings)
     distance = "test/frechet_pixels"

@@ -15,7 +15,7 @@ from gdl_jax.data.source import load
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.errors import UsageError
 from gdl_jax.steps.devices import AXIS, check_divisible, local_rows, make_mesh
-from gdl_jax.steps.optimizers import Adam, Optimizer
+from gdl_jax.steps.optimizers import Optimizer
 from gdl_jax.training import loop
 from gdl_jax.training.interrupt import Interrupt
 
@@ -25,8 +25,8 @@ hands it on at most 1e3-fold, times the learning rate (2e-4 and 1e-3), over 10 s
 with their own 1e-7 of values of order 1. Gradient descent hands it on as it is."""
 
 CHANGES = {
-    "dcgan": {"width": 2, "optimizer": Adam(learning_rate=2e-4, b1=0.5, eps=1e-3)},
-    "vae": {"optimizer": Adam(learning_rate=1e-3, eps=1e-3)},
+    "dcgan": {"width": 2, "optimizer": Optimizer(learning_rate=2e-4, b1=0.5, eps=1e-3)},
+    "vae": {"optimizer": Optimizer(learning_rate=1e-3, eps=1e-3)},
     "classifier": {"optimizer": Optimizer(rule="sgd", learning_rate=0.01)},
 }
 
