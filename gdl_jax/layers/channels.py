@@ -79,17 +79,22 @@ def _plain_dot(x: Float[Array, "*rest channels"], y: Float[Array, "*rest channel
 
 def _sum_of_blocks(function: Callable[..., Array], *xs: Float[Array, "*rest channels"]) -> Float[Array, " channels"]:
     """The sum of an elementwise function of the arrays."""
-    batch = xs[0].shape[0] if xs[0].ndim > 1 else 1
-    images = [x.reshape(batch, -1, x.shape[-1]) for x in xs]
-    pixels = images[0].shape[1]
-    blocks = next(n for n in range(MOST_BLOCKS, 0, -1) if pixels % n == 0)
-    parts = [jnp.split(x, blocks, axis=1) for x in images]
-    sums = [function(*(part.astype(jnp.float32) for part in block)) for block in zip(*parts, strict=True)]
+    blocks = zip(*map(_blocks, xs), strict=True)
+    sums = [function(*(x.astype(jnp.float32) for x in block)) for block in blocks]
     # In pairs, so that rounding grows by their logarithm.
     while len(sums) > 1:
         odd = sums[len(sums) - len(sums) % 2 :]
         sums = [a + b for a, b in zip(sums[::2], sums[1::2], strict=False)] + odd
     return _product_with_ones(sums[0])
+
+
+def _blocks(x: Float[Array, "*rest channels"]) -> list[Float[Array, "*rest channels"]]:
+    """Equal parts of the images."""
+    blocks = [x]
+    for axis in range(1, x.ndim - 1):
+        parts = next(n for n in range(MOST_BLOCKS // len(blocks), 0, -1) if x.shape[axis] % n == 0)
+        blocks = [part for block in blocks for part in jnp.split(block, parts, axis)]
+    return blocks
 
 
 def _product_with_ones(x: Float[Array, "*rest channels"]) -> Float[Array, " channels"]:
