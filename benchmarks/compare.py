@@ -10,7 +10,7 @@ from gdl_jax.errors import UsageError
 TOLERANCE = 0.01
 """By which a figure without spread (arithmetic, memory) may grow; no time is compared closer than this either."""
 
-SETTINGS = ("dtype", "batch_size", "batches_per_step", "image_shape", "devices")
+SETTINGS = ("dtype", "batch_size", "batches_per_step", "arrays", "devices")
 
 
 def compare(before: dict[str, Any], after: dict[str, Any]) -> tuple[str, list[str]]:

@@ -3,6 +3,7 @@
 python -m benchmarks.convolutions                every shape of benchmarks/shapes.py, with lax's own form beside ours
 python -m benchmarks.convolutions dcgan --peers  shapes with "dcgan" in the name, PyTorch's too (pip install '.[peers]')
 python -m benchmarks.convolutions --json F.json  the record as JSON
+python -m benchmarks.convolutions table F.json   a record's table; its last lines are what README says
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import geometric_mean
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -37,6 +39,9 @@ from gdl_jax.layers import lowering  # noqa: E402
 
 PROGRAM = "benchmarks.convolutions"
 
+SLOW = 1 / 3
+"""A shape is named in the summary where a rival takes less than this part of our time."""
+
 LIMIT = 0.3
 """Seconds for one call beyond which lax's own form is timed once and not in turns."""
 
@@ -61,6 +66,14 @@ class Options(BenchmarkOptions):
     """The least that each of these times lasts."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class File:
+    """A record to show."""
+
+    file: tyro.conf.Positional[Path]
+    """JSON file of a run."""
+
+
 class Operation(NamedTuple):
     """One of the three functions with its operands."""
 
@@ -77,6 +90,12 @@ def main(arguments: list[str]) -> int:
 
 def show(arguments: list[str]) -> None:
     """Does what the words say; see `main`."""
+    if arguments[:1] == ["table"]:
+        prog = f"python -m {PROGRAM} table"
+        print(
+            table(record.read(parse(File, arguments[1:], prog=prog, description=File.__doc__).file, PROGRAM)["records"])
+        )
+        return
     options = parse(Options, arguments, prog=f"python -m {PROGRAM}", description=__doc__)
     print(table(run(options, arguments)["records"]))
 
@@ -163,23 +182,42 @@ def _contestant(function: Callable[..., Array], shape: Shape, operands: tuple[Ar
 
 
 def table(records: Sequence[dict[str, Any]]) -> str:
-    """Milliseconds of ours; how many times that the others take; the means of those ratios."""
-    rivals = [name for name in ("lax", "torch") if any(name in entry for entry in records)]
+    """Milliseconds of ours; how many times that the others take; what that comes to."""
+    rivals = _rivals(records)
     rows = [["shape", "operation", "GFLOP", "ours ms", "GFLOP/s", *(f"{rival} / ours" for rival in rivals)]]
     for entry in records:
         numbers = [f"{entry['flops'] / 1e9:.2f}", f"{1e3 * entry['seconds']:.2f}"]
         numbers += [f"{entry['flops_per_second'] / 1e9:.0f}"]
         rows.append([entry["name"], entry["operation"], *numbers, *(f"{entry[r]['speedup']:.2f}" for r in rivals)])
-    lines = [columns(rows), ""]
-    for rival in rivals:
-        for operation in ("forward", "input gradient", "kernel gradient", ""):
-            ratios = [entry[rival]["speedup"] for entry in records if operation in ("", entry["operation"])]
-            if ratios:
-                lines.append(
-                    f"{rival} / ours, {operation or 'all'}: geometric mean {geometric_mean(ratios):.2f}, "
-                    f"least {min(ratios):.2f}"
-                )
-    return "\n".join(lines)
+    return "\n\n".join([columns(rows), *outliers(records), *summary(records)])
+
+
+def outliers(records: Sequence[dict[str, Any]]) -> list[str]:
+    """For each rival the operations in which it is more than three times as fast, the worst first."""
+    found = []
+    for rival in _rivals(records):
+        slow = sorted((e for e in records if e[rival]["speedup"] < SLOW), key=lambda e: e[rival]["speedup"])
+        if slow:
+            rows = [[f"{e['name']}, {e['operation']}", f"{e[rival]['speedup']:.2f}"] for e in slow]
+            found.append(columns([[f"{rival} takes less than a third of our time", f"{rival} / ours"], *rows]))
+    return found
+
+
+def summary(records: Sequence[dict[str, Any]]) -> list[str]:
+    """For each rival the geometric mean of the ratios, the least, and how many are below a third."""
+    found = []
+    for rival in _rivals(records):
+        rows = [[f"{rival} / ours", "geometric mean", "least", "below 1/3"]]
+        for operation in ("forward", "input gradient", "kernel gradient", "all"):
+            ratios = [e[rival]["speedup"] for e in records if operation in ("all", e["operation"])]
+            below = f"{sum(ratio < SLOW for ratio in ratios)} of {len(ratios)}"
+            rows.append([operation, f"{geometric_mean(ratios):.2f}", f"{min(ratios):.2f}", below])
+        found.append(columns(rows))
+    return found
+
+
+def _rivals(records: Sequence[dict[str, Any]]) -> list[str]:
+    return [name for name in ("lax", "torch") if any(name in entry for entry in records)]
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ python -m benchmarks.run --json results.json      the record as JSON
 python -m benchmarks.run dcgan --scaling          on 1, 2, 4 and 8 devices
 python -m benchmarks.run dcgan --steps-per-call 8 and so what the host costs per step
 python -m benchmarks.run compare A.json B.json    ratios, and what fell by more than the spread (exit code 1)
+python -m benchmarks.run table A.json [B.json]    records as the table of README
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from benchmarks import peers, record, suite  # noqa: E402
 from benchmarks.compare import compare  # noqa: E402
 from benchmarks.options import StepOptions  # noqa: E402
 from benchmarks.scaling import scaling  # noqa: E402
-from benchmarks.table import table  # noqa: E402
+from benchmarks.table import markdown, table  # noqa: E402
 from experiments.command_line import parse  # noqa: E402
 from experiments.registry import load_all  # noqa: E402
 from gdl_jax.errors import UsageError, run_module  # noqa: E402
@@ -72,6 +73,14 @@ class Options(StepOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Files:
+    """Records to show."""
+
+    files: tyro.conf.Positional[tuple[Path, ...]]
+    """JSON files of runs, which have no experiment in common."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Records:
     """Two records to compare."""
 
@@ -95,6 +104,10 @@ def show(arguments: list[str]) -> int:
     prog = f"python -m {PROGRAM}"
     if arguments[:1] == ["compare"]:
         return show_comparison(parse(Records, arguments[1:], prog=f"{prog} compare", description=Records.__doc__))
+    if arguments[:1] == ["table"]:
+        files = parse(Files, arguments[1:], prog=f"{prog} table", description=Files.__doc__).files
+        print(markdown([record.read(path, PROGRAM) for path in files]))
+        return 0
     options = parse(Options, arguments, prog=prog, description=__doc__)
     print(table(run(options, arguments)["records"]))
     return 0

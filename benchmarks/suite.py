@@ -78,7 +78,7 @@ def _identity(subject: Subject) -> dict[str, Any]:
         "dtype": settings.dtype,
         "batch_size": settings.batch_size,
         "batches_per_step": subject.model.batches_per_step,
-        "image_shape": list(subject.data.image_shape),
+        "arrays": subject.data.to_json()["arrays"],
         "devices": subject.mesh.size,
         "config": config_dict(settings),
     }

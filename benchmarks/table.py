@@ -1,9 +1,15 @@
-"""Records as text for the terminal."""
+"""Records as text: for the terminal, and as the table of README."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from statistics import geometric_mean
 from typing import Any
+
+from gdl_jax.errors import UsageError
+
+PEERS = {"torch_eager": "PyTorch eager", "torch_compile": "`torch.compile`"}
 
 
 def table(records: Sequence[dict[str, Any]]) -> str:
@@ -12,6 +18,53 @@ def table(records: Sequence[dict[str, Any]]) -> str:
     parts += [part for make in (_peers, _overheads, _scaling) if (part := make(records))]
     parts += [f"{record['name']}: {remark}" for record in records for remark in record["remarks"]]
     return "\n\n".join(parts)
+
+
+def markdown(files: Sequence[dict[str, Any]]) -> str:
+    """The steps of whole records beside the peers', in the records' order, and on what each record was measured.
+
+    Raises:
+        UsageError: there is none, or one twice, where nothing but its time could say which of the two counts.
+    """
+    records = [r for file in files for r in file["records"]]
+    if not records:
+        raise UsageError("There is no record to show; give files that `benchmarks.run --json` wrote.")
+    ((name, count),) = Counter(r["name"] for r in records).most_common(1)
+    if count > 1:
+        raise UsageError(f"There are {count} records of {name!r}; give files that have each experiment once.")
+    peers = {peer: title for peer, title in PEERS.items() if any(peer in r["peers"] for r in records)}
+    head = ["step", "example", "batch", "ms", "of the measured matmul peak", *peers.values()]
+    rows = [head, ["---"] * len(head)]
+    for r in records:
+        speedups = [f"{r['peers'][peer]['speedup']:.2f}" if peer in r["peers"] else "" for peer in peers]
+        peak = f"{100 * r['peak_fraction']:.0f} %" if r["peak_fraction"] else ""
+        ms = 1e3 * r["step_seconds"]
+        rows.append([f"`{r['name']}`", example(r), batch(r), f"{ms:,.{1 if ms < 100 else 0}f}", peak, *speedups])
+    if peers:
+        ratios = [[r["peers"][peer]["speedup"] for r in records if peer in r["peers"]] for peer in peers]
+        rows.append(["geometric mean", "", "", "", "", *(f"{geometric_mean(each):.2f}" for each in ratios)])
+    return "\n".join([*("| " + " | ".join(row) + " |" for row in rows), "", *map(_made, files)])
+
+
+def _made(file: dict[str, Any]) -> str:
+    device, versions = file["device"], file["versions"]
+    packages = ", ".join(f"{name} {versions[name]}" for name in ("jax", "torch") if versions.get(name))
+    kinds = "; ".join(sorted({f"{r['dtype']}, medians of {r['rounds']} rounds" for r in file["records"]}))
+    changes = " with uncommitted changes" if file["uncommitted_changes"] else ""
+    commit = f"commit {file['commit'][:8]}{changes}" if file["commit"] else "commit unknown"
+    return f"{kinds}; {device['count']} x {device['kind']}, {device['cores']} cores; {packages}; {commit}."
+
+
+def batch(record: dict[str, Any]) -> str:
+    """Examples that a step takes: "64", or of five batches "5x64"."""
+    batches = record["batches_per_step"]
+    return f"{batches}x{record['batch_size']}" if batches > 1 else str(record["batch_size"])
+
+
+def example(record: dict[str, Any]) -> str:
+    """The first array of the data, which is what is learned, and its shape: "image 28x28x1"."""
+    name, (shape, _) = next(iter(record["arrays"].items()))
+    return f"{name} {'x'.join(map(str, shape))}"
 
 
 def columns(rows: Sequence[Sequence[str]]) -> str:
@@ -36,18 +89,17 @@ def times(measured: dict[str, Any], name: str = "speedup") -> str:
 
 
 def _steps(records: Sequence[dict[str, Any]]) -> str:
-    head = ["experiment", "dtype", "batch", "image", "compile s", "step ms (quartiles)", "examples/s", "per device"]
+    head = ["experiment", "dtype", "batch", "example", "compile s", "step ms (quartiles)", "examples/s", "per device"]
     head += ["GFLOP/step", "of peak", "MiB", "traces", "real data ms"]
     rows = [head]
     for r in records:
-        batch = str(r["batch_size"]) if r["batches_per_step"] == 1 else f"{r['batches_per_step']}x{r['batch_size']}"
         flops, fraction = r["flops_per_step"], r["peak_fraction"]
         rows.append(
             [
                 r["name"],
                 r["dtype"],
-                batch,
-                "x".join(map(str, r["image_shape"])),
+                batch(r),
+                example(r),
                 f"{r['compile_seconds']:.1f}",
                 milliseconds(r),
                 f"{r['examples_per_second']:,.0f}",

@@ -78,7 +78,8 @@ def test_the_record(written):
     (record,) = written["records"]
     assert record["name"] == "dcgan"
     assert (record["dtype"], record["batch_size"], record["batches_per_step"]) == ("float32", 16, 1)
-    assert (record["image_shape"], record["devices"], record["traces"]) == ([16, 16, 1], 1, 1)
+    assert record["arrays"] == {"image": [[16, 16, 1], "uint8"], "label": [[], "int32"]}
+    assert (record["devices"], record["traces"]) == (1, 1)
     assert record["config"]["width"] == 4
     assert record["examples_per_second"] == pytest.approx(16 / record["step_seconds"])
     assert record["real"]["examples_per_second"] == pytest.approx(16 / record["real"]["step_seconds"])
@@ -109,7 +110,7 @@ def test_memory_holds_at_least_the_state(written):
 
 def test_a_table_shows_it(written):
     text = table(written["records"])
-    assert all(words in text for words in ("dcgan", "16x16x1", "in the same rounds"))
+    assert all(words in text for words in ("dcgan", "image 16x16x1", "in the same rounds"))
 
 
 def test_devices_and_calls_of_any_experiment():
