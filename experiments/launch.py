@@ -16,7 +16,7 @@ from experiments.study import run_study
 from gdl_jax.data.order import Order
 from gdl_jax.data.source import load
 from gdl_jax.data.spec import DataSpec
-from gdl_jax.errors import UsageError
+from gdl_jax.errors import UsageError, of_system
 from gdl_jax.pictures.report import write_report
 from gdl_jax.steps.devices import check_divisible, make_mesh
 from gdl_jax.training.cache import keep_compiled_programs
@@ -51,8 +51,10 @@ def launch(arguments: list[str]) -> int:
         return _fail(str(error), 2)
     except (CheckpointError, NonFiniteError) as error:
         return _fail(str(error), 1)
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        return _fail(f"{error.filename or 'the disk'}: {error.strerror or error}.", 1)
+        return _fail(of_system(error), 1)
     return 0
 
 

@@ -8,6 +8,7 @@ import sys
 from types import FrameType
 
 from gdl_jax import runtime
+from gdl_jax.errors import run_module
 
 
 def _leave_at_once(number: int, _: FrameType | None) -> None:
@@ -57,12 +58,8 @@ def main(arguments: list[str]) -> int:
 
     signal.signal(signal.SIGINT, before[signal.SIGINT])
     signal.signal(signal.SIGTERM, _leave)
-    try:
-        return launch(arguments)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 128 + signal.SIGINT
+    return launch(arguments)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run_module(main))

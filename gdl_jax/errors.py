@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import os
+import signal
 import sys
 from collections.abc import Callable, Iterable
 
@@ -34,16 +36,37 @@ def run_module(main: Callable[[list[str]], int | None], words: list[str] | None 
         words: instead of those of this process.
 
     Returns:
-        The exit code: that of `main`, 2 for a user's mistake, 1 where a disk fails, 130 for Ctrl-C.
+        The exit code: that of `main`, 2 for a user's mistake, 1 where a disk fails, 130 for Ctrl-C, 141 where nobody
+        reads on (`| head`).
     """
     try:
-        return main(sys.argv[1:] if words is None else words) or 0
+        try:
+            return main(sys.argv[1:] if words is None else words) or 0
+        finally:
+            sys.stdout.flush()
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        _drop_output()
+        return 128 + signal.SIGPIPE
     except OSError as error:
-        print(f"error: {error.filename or 'the disk'}: {error.strerror or error}.", file=sys.stderr)
+        print(f"error: {of_system(error)}", file=sys.stderr)
+        _drop_output()
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        return 130
+        return 128 + signal.SIGINT
+
+
+def of_system(error: OSError) -> str:
+    """The sentence for what the system refuses; of a write that fails it does not say where."""
+    return f"{error.filename or 'a file or the output'}: {error.strerror or error}."
+
+
+def _drop_output() -> None:
+    """Of what cannot be written; the interpreter would try again at its end, and complain."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -230,3 +230,23 @@ def test_the_process_says_it_and_exits_with_2(tmp_path, encoding):
     assert done.stderr.startswith("error: Error parsing --steps: invalid literal for int() with base 10: 'many'.")
     assert done.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("words", [["--help"], ["list"]])
+def test_nobody_reads_on(words):
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = run_alone(words, stdout=writing)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_output_to_a_full_device():
+    with open("/dev/full", "w") as full:
+        done = run_alone(["--help"], stdout=full)
+    assert (done.returncode, done.stderr) == (1, "error: a file or the output: No space left on device.\n")
+
+
+def run_alone(words, **options):
+    words = [sys.executable, "-m", "experiments.run", *words]
+    return subprocess.run(words, cwd=ROOT, stderr=subprocess.PIPE, text=True, timeout=120, check=False, **options)
