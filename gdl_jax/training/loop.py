@@ -23,7 +23,7 @@ from gdl_jax.training.checkpoint import Checkpoints
 from gdl_jax.training.interrupt import Interrupt
 from gdl_jax.training.logs import Reporter
 from gdl_jax.training.observer import Observer
-from gdl_jax.training.processes import any_process
+from gdl_jax.training.processes import any_process, meet
 from gdl_jax.training.profiler import Tracer
 from gdl_jax.training.program import Carry, abstract_carry, compile_call, empty_meter, init_state
 from gdl_jax.training.progress import Progress, Window, check_faults
@@ -113,7 +113,10 @@ def train(job: Job, interrupt: Interrupt) -> Progress:
             reporter.metrics(*ended.line(progress, order, model.batches_per_step))
             window.clock, ended = dict(progress.seconds), None
 
-        while progress.step < settings.steps and not interrupt.stops():
+        def meeting() -> bool:
+            return meet(progress.step // settings.steps_per_call)
+
+        while progress.step < settings.steps and not (meeting() and interrupt.stops()):
             with progress.timed("data"):
                 payload = put(dict(next(feed)), split_along(mesh, 2))
             with progress.timed("train"), tracer:
@@ -147,10 +150,11 @@ def train(job: Job, interrupt: Interrupt) -> Progress:
             if due(settings.sample_every):
                 with progress.timed("sample"):
                     reporter.pictures(progress.step, observer.pictures(carry.state))
-            if due(settings.checkpoint_every) or measured:
+            if due(settings.checkpoint_every) or measured or _score(progress, job) is not None:
                 _save(checkpoints, carry, progress, job)
                 saved = progress.step
-            checkpoints.poll()
+            if meeting():
+                checkpoints.poll()
             reporter.console.advance(settings.steps_per_call)
 
         log()
@@ -216,12 +220,15 @@ def _open_reporter(job: Job, progress: Progress) -> Reporter:
     return reporter
 
 
-def _save(checkpoints: Checkpoints, carry: Carry, progress: Progress, job: Job) -> None:
+def _score(progress: Progress, job: Job) -> float | None:
+    """Of the state, if it has just been evaluated by the measure that chooses the best checkpoint."""
     best = _best_by(job)
-    is_scored = best is not None and progress.evaluated == progress.step
-    score = progress.evaluation.get(best[0]) if is_scored else None
+    return progress.evaluation.get(best[0]) if best and progress.evaluated == progress.step else None
+
+
+def _save(checkpoints: Checkpoints, carry: Carry, progress: Progress, job: Job) -> None:
     with progress.timed("checkpoint"):
-        checkpoints.save(progress.step, carry, progress.notes(), score)
+        checkpoints.save(progress.step, carry, progress.notes(), _score(progress, job))
 
 
 def check_calls(step: int, settings: RunSettings) -> None:

@@ -58,6 +58,18 @@ def connect(hosts: Hosts) -> None:
         ) from error
 
 
+CALLS_PER_MEETING = 10
+
+
+def meet(call: int) -> bool:
+    """Whether the processes are to agree on something before this training call.
+
+    To agree they wait for the device, which works off all calls before; so several meet before every tenth only. One
+    agrees with itself at any time.
+    """
+    return jax.process_count() == 1 or call % CALLS_PER_MEETING == 0
+
+
 def greatest(value: int) -> int:
     """The greatest of the values of all processes. Every process has to call it."""
     if jax.process_count() == 1:

@@ -56,7 +56,7 @@ class RunSettings:
     """Steps between two evaluations on the test set."""
     eval: EvalSettings = field(default_factory=EvalSettings)
     checkpoint_every: int = 500
-    """Steps between two checkpoints."""
+    """Steps between two checkpoints; one more is saved with each evaluation that may be the best."""
     keep_checkpoints: int = 2
     """How many of the newest checkpoints stay; the best one stays besides."""
     num_samples: int = 64

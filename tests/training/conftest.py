@@ -295,13 +295,15 @@ def train_line(tmp_path, monkeypatch, compiles_once) -> Callable[..., Run]:
     settings = {"steps": 20, "batch_size": 8, "log_every": 3, "sample_every": 20, "evaluate_every": 20}
     settings |= {"checkpoint_every": 5, "num_samples": 4, "tensorboard": False}
 
-    def go(name: str, model: Line | None = None, devices: int = 1, **changes: Any) -> Run:
+    def go(name: str, model: Line | None = None, devices: int = 1, monitor: Any = None, **changes: Any) -> Run:
         monkeypatch.setattr(loop, "make_mesh", lambda: make_mesh(jax.devices()[:devices]))
         workdir = tmp_path / name
         chosen = RunSettings(**(settings | {"data": DataSettings(size=8)} | changes))
         model = model or Line()
         metrics = metrics_of(model, data, data, chosen, loop.make_mesh())
-        job = loop.Job(model=model, train=data, test=data, settings=chosen, workdir=workdir, metrics=metrics)
+        job = loop.Job(
+            model=model, train=data, test=data, settings=chosen, workdir=workdir, monitor=monitor, metrics=metrics
+        )
         # Optax raises a float to an integer power.
         with jax.numpy_dtype_promotion("standard"):
             loop.train(job, Interrupt())

@@ -2,7 +2,10 @@
 
 import signal
 
+import jax
 import pytest
+
+from gdl_jax.training.processes import CALLS_PER_MEETING, meet
 
 ROUNDING = 2e-5
 """Two processes add up a batch in another order than one: 1e-7 of a gradient, grown over 40 steps of 2e-4 at most."""
@@ -15,6 +18,12 @@ def start_both(run, port, *words):
 
 def end_both(processes):
     return [process.end() for process in processes]
+
+
+@pytest.mark.parametrize(("processes", "calls"), [(1, 1), (2, CALLS_PER_MEETING)])
+def test_several_agree_now_and_then_for_it_empties_the_queue(monkeypatch, processes, calls):
+    monkeypatch.setattr(jax, "process_count", lambda: processes)
+    assert [call for call in range(30) if meet(call)] == list(range(0, 30, calls))
 
 
 @pytest.mark.slow

@@ -44,6 +44,16 @@ def test_the_best_checkpoint_is_the_one_with_the_best_metric(train_line, metric,
     assert said[0].endswith(" of the 600 s of --eval.seconds are spent")
 
 
+def test_every_evaluation_that_may_be_the_best_is_saved(train_line):
+    """For two numbers of steps seldom fall together."""
+    monitor = ("test/frechet_pixels", "min")
+    run = train_line("run", monitor=monitor, checkpoint_every=NEVER, evaluate_every=8, keep_checkpoints=9)
+    checkpoints = Checkpoints(run.checkpoints, higher_is_better=False, read_only=True)
+    found = curves(run)[monitor[0]]
+    assert checkpoints.steps() == list(found) == [8, 16, 20]
+    assert checkpoints.best() == min(found, key=found.get)
+
+
 def test_they_stop_when_their_time_is_spent(train_line, capsys):
     run = train_line("run", eval=EvalSettings(every=4, metrics="kid", features="pixels", seconds=1e-6))
     assert list(curves(run)["test/pixels/kid"]) == [4]
