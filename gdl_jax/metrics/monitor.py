@@ -128,7 +128,7 @@ def _watch(metrics: Mapping[str, Series]) -> Iterator[Alarm]:
             continue
         if name == "discriminator/loss" and (step := vanished(series)) is not None:
             yield Alarm(step, name, "below 0.001 for 200 steps: nothing is left for the generator to learn from")
-        if name.endswith("/loss") and (step := oscillates(series)) is not None:
+        if name in ("discriminator/loss", "generator/loss") and (step := oscillates(series)) is not None:
             yield Alarm(step, name, "swings by more than 1 within 100 steps")
         if name.endswith("/gradient_norm") and (step := exceeded(series)) is not None:
             yield Alarm(step, name, "above 100: updates are large")

@@ -224,6 +224,10 @@ class AdversarialModel(ABC):
             loss = self.loss.discriminator(on_real.logits, on_fake.logits)
         else:
             loss = self.labels.discriminator_loss(self.loss, on_real.logits, on_fake.logits, k_labels, state.step)
+        if self.loss.by_label is not None:
+            # The halves of the loss with plain labels; so called, the report draws them beside the whole.
+            metrics["real/loss"] = self.loss.by_label.real(on_real.logits).mean()
+            metrics["fake/loss"] = self.loss.by_label.fake(on_fake.logits).mean()
         if self.loss.boundary is not None:
             metrics["accuracy_real"] = (on_real.logits > self.loss.boundary).mean()
             metrics["accuracy_fake"] = (on_fake.logits < self.loss.boundary).mean()

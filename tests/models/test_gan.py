@@ -166,6 +166,7 @@ def test_a_step_is_the_discriminator_and_then_the_generator_against_the_new_one(
     assert set(metrics.means) == {
         *("discriminator/loss", "discriminator/gradient_norm", "discriminator/logit_real", "discriminator/logit_fake"),
         *("discriminator/accuracy_real", "discriminator/accuracy_fake"),
+        *("discriminator/real/loss", "discriminator/fake/loss"),
         *("generator/loss", "generator/gradient_norm"),
     }
 
