@@ -15,7 +15,9 @@ from experiments.registry import register
 from gdl_jax.data.source import DataSettings, class_numbers
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.errors import UsageError
+from gdl_jax.metrics.classifiers import SHIPPED, shipped_logits
 from gdl_jax.models.gan import GAN
+from gdl_jax.models.reweighted_gan import ReweightedGAN
 from gdl_jax.models.wanted_gan import WantedGAN
 from gdl_jax.networks.dcgan import Activation
 from gdl_jax.steps.optimizers import Optimizer
@@ -111,6 +113,9 @@ class FreeGAN(Freely):
     for all of them."""
     fake_weight: float = 0.5
     """Of the generated images beside those others, from 0 to 1."""
+    reweighted: bool = False
+    """Real images of classes that are rare among samples come the more often; the classifier that comes with this
+    library for the data looks at samples every 100 steps."""
 
     def __post_init__(self):
         super().__post_init__()
@@ -121,12 +126,23 @@ class FreeGAN(Freely):
         """See `Experiment`."""
         pair = self.pair(data)
         pair = Pair(pair.generator.clone(output=OUTPUTS[self.output]), self.judge(pair.discriminator))
+        if self.reweighted:
+            return self._reweighted(pair, len(data.classes))
         if not self.wanted:
             return self.model(GAN, pair)
         if "label" not in data.arrays:
             raise UsageError("--wanted needs images with labels, which these have not; try --data.name digits.")
         wanted = class_numbers(self.wanted, data.classes, "--wanted")
         return self.model(WantedGAN, pair, wanted=wanted, fake_weight=self.fake_weight)
+
+    def _reweighted(self, pair: Pair, classes: int) -> ReweightedGAN:
+        if self.data.full_name not in SHIPPED:
+            raise UsageError(f"--reweighted needs data with a classifier: {', '.join(SHIPPED)}.")
+        if self.wanted:
+            raise UsageError("--reweighted is for GANs of all classes; leave it or --wanted out.")
+        return self.model(
+            ReweightedGAN, pair, classes=classes, classify=shipped_logits(self.data.full_name, GAN.image_range)
+        )
 
     @classmethod
     def presets(cls) -> dict[str, Self]:

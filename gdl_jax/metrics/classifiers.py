@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ from jaxtyping import Float
 from gdl_jax.errors import UsageError
 from gdl_jax.files import write_atomically
 from gdl_jax.layers.normalisation import BatchNorm
-from gdl_jax.metrics.features import PIXELS, Features, Resize, network_features
+from gdl_jax.metrics.features import PIXELS, Features, FloatImages, Resize, network_features, refitted
 from gdl_jax.networks.cnn import CNN, Block
 from gdl_jax.networks.weights import Weights, read_weights
 
@@ -114,6 +114,18 @@ class StoredClassifier(NamedTuple):
 def shipped_classifier(data: str) -> StoredClassifier:
     """The one that comes with this library for the data set of this name."""
     return stored_classifier(SHIPPED[data], read_weights(SHIPPED[data]))
+
+
+def shipped_logits(data: str, image_range: tuple[float, float]) -> Callable[[FloatImages], Float[Array, "num classes"]]:
+    """That classifier as a function of images in this range and of any size, which can be compiled into others."""
+    network, variables, shape, (low, high), _ = shipped_classifier(data)
+    black, white = image_range
+
+    def logits(images: FloatImages) -> Float[Array, "num classes"]:
+        unit = refitted((images - black) / (white - black), shape, "bicubic")
+        return network.apply(variables, low + (high - low) * unit, train=False)
+
+    return logits
 
 
 def stored_classifier(path: Path, weights: Weights) -> StoredClassifier:

@@ -171,7 +171,7 @@ def network_features(
 
     def traced(images: FloatImages) -> Float[Array, "num units"]:
         low, high = image_range
-        return network(held, low + (high - low) * _refitted(images, shape, resize))[0]
+        return network(held, low + (high - low) * refitted(images, shape, resize))[0]
 
     compiled = jax.jit(compute, out_shardings=replicated(mesh))
 
@@ -225,7 +225,7 @@ def fitted(
     return np.stack(found).reshape(len(images), channels, height, width).transpose(0, 2, 3, 1)
 
 
-def _refitted(
+def refitted(
     images: Float[Array, "num _height _width _channels"], shape: tuple[int, int, int], resize: Resize
 ) -> Float[Array, "num {shape[0]} {shape[1]} {shape[2]}"]:
     """The same of images with decimals, by the filter of `jax.image.resize`."""

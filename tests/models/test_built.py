@@ -13,8 +13,9 @@ from experiments.families.conditional_gans import BoundarySeekingGAN, Conditiona
 from experiments.families.free_gan import FreeGAN
 from experiments.families.gan_architectures import ARCHITECTURES
 from experiments.families.gans import DCGAN, WGANGP
-from gdl_jax.data.source import ArraySpec, DataSettings
+from gdl_jax.data.source import ArraySpec, DataSettings, load
 from gdl_jax.data.spec import DataSpec
+from gdl_jax.data.transforms import scale
 from gdl_jax.errors import UsageError
 from gdl_jax.models.model import Evaluates, LatentModel, Model, Reconstructs
 from gdl_jax.networks.summary import count
@@ -148,6 +149,17 @@ def test_settings_reach_the_model():
     assert FreeGAN(architecture="jiang", kernel=2).build(data_of(FreeGAN())).generator.kernels == (2, 2, 2, 5)
     watched = FreeGAN(monitor_slope=True)
     assert isinstance(watched.build(data_of(watched)), Evaluates)
+    balanced = FreeGAN(reweighted=True)
+    model = balanced.build(data_of(balanced))
+    images = load(balanced.data, "test").take(np.arange(200))
+    said = np.asarray(model.classify(scale(images["image"], model.image_range))).argmax(axis=1)
+    assert (said == images["label"]).mean() > 0.95
+    for settings in (
+        FreeGAN(reweighted=True, wanted=("3",)),
+        FreeGAN(reweighted=True, data=DataSettings(name="celeb_a", size=16)),
+    ):
+        with pytest.raises(UsageError, match="--reweighted"):
+            settings.build(data_of(settings))
     some = ConditionalGAN(data=DataSettings(size=16, classes=("8", "3")))
     assert some.build(data_of(some)).drawn_classes == (3, 8)
 

@@ -19,6 +19,7 @@ from gdl_jax.models.discrete_gan import DiscreteGAN, black_and_white
 from gdl_jax.models.gan import GAN, ClassTerms, Regulariser
 from gdl_jax.models.model import Evaluates
 from gdl_jax.models.monitored_gan import MonitoredGAN
+from gdl_jax.models.reweighted_gan import ReweightedGAN
 from gdl_jax.models.wanted_gan import WantedGAN
 from gdl_jax.networks.conditional import AuxiliaryDiscriminator, LabelledGenerator
 from gdl_jax.networks.dense_gan import DenseDiscriminator, DenseGenerator
@@ -204,6 +205,9 @@ def test_labels_reach_the_discriminators_loss_alone():
     plain, other = run(state)
     assert plain.means["discriminator/logit_real"].value() == other.means["discriminator/logit_real"].value()
     assert abs(plain.means["discriminator/loss"].value() - other.means["discriminator/loss"].value()) > 1e-3
+    for metrics in (plain, other):
+        halves = [metrics.means[f"discriminator/{kind}/loss"].value() for kind in ("real", "fake")]
+        assert sum(halves) == pytest.approx(plain.means["discriminator/loss"].value(), rel=1e-5)
 
 
 def test_accuracies_where_a_logit_has_a_side():
@@ -246,6 +250,36 @@ def test_dropout_in_the_generator_is_for_training_alone():
                 for i in (1, 2))  # fmt: skip
     assert abs(one - two).max() > 1e-3
     np.testing.assert_array_equal(*model.decode(state, latents))
+
+
+def test_real_images_of_classes_that_samples_rarely_have_come_more_often():
+    given = {name: getattr(TINY, name) for name in TINY.__dataclass_fields__}
+
+    def classify(images):
+        # Surely class 2, whatever the image.
+        return jnp.broadcast_to(jnp.array([0.0, 0.0, 50.0]), (len(images), CLASSES))
+
+    model = ReweightedGAN(**given, classify=classify, classes=CLASSES, interval=2, looked_at=4, decay=0.75)
+    state, step = start(model), jit(model.step)
+    batches = FIRST | {"label": jnp.array([[0] * 4 + [1] * 2 + [2] * 2])}
+    np.testing.assert_allclose(state.extra["fake_shares"], 1 / CLASSES)
+    state, _ = step(state, batches, KEY)
+    np.testing.assert_allclose(state.extra["real_shares"], 0.75 / 3 + 0.25 * np.array([0.5, 0.25, 0.25]), rtol=1e-5)
+    np.testing.assert_allclose(state.extra["fake_shares"], 1 / CLASSES)
+    state, metrics = step(state, batches, KEY)
+    np.testing.assert_allclose(state.extra["fake_shares"], [0, 0, 1], atol=1e-6)
+    assert metrics.means["reweighting/rarest_class"].value() == pytest.approx(0, abs=1e-6)
+    weights = np.asarray(state.extra["real_shares"]) / np.array([0.01, 0.01, 1.01])
+    np.testing.assert_allclose(model.weights(state), weights, rtol=1e-4)
+
+    # An image of class 2 a hundred times less often than one of class 1; and each keeps its label.
+    drawn = jit(jax.vmap(model.redrawn, in_axes=(None, None, 0)))(state, batches, jax.random.split(KEY, 500))
+    wanted = weights * np.array([4, 2, 2])
+    shares = np.bincount(np.asarray(drawn["label"]).ravel(), minlength=CLASSES) / drawn["label"].size
+    np.testing.assert_allclose(shares, wanted / wanted.sum(), atol=0.03)
+    label_of = {x.tobytes(): label for x, label in zip(np.asarray(REAL[0]), batches["label"][0].tolist(), strict=True)}
+    images = np.asarray(drawn["image"]).reshape(-1, 4, 4, 1)
+    assert [label_of[x.tobytes()] for x in images] == np.asarray(drawn["label"]).ravel().tolist()
 
 
 def test_of_wanted_classes_the_others_take_places_of_generated_images():
