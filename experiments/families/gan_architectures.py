@@ -289,7 +289,7 @@ def resnet_64(size: int, channels: int, width: int, dtype: DTypeLike) -> Pair:
             features=(*widths[-2::-1], 8 * width),
             halvings=4,
             pool="flatten",
-            image_norm=LayerNorm,
+            image_norm=partial(LayerNorm, axes=(-3, -2, -1)),
             dtype=dtype,
         ),
     )

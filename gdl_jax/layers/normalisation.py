@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jax import lax
@@ -10,6 +12,9 @@ from jaxtyping import Array, Float, Int
 
 from gdl_jax.layers.channels import channel_dot, channel_scale, channel_sum, spread
 from gdl_jax.layers.initializers import Initializer
+
+Norm = Callable[..., nn.Module]
+"""Called as norm(dtype=...)(x, train=...)."""
 
 
 class BatchNorm(nn.Module):
@@ -77,17 +82,20 @@ class BatchNorm(nn.Module):
 
 
 class LayerNorm(nn.Module):
-    """Layer normalisation of each image alone, Ba et al. 2016 (arXiv:1607.06450), eq. 3, for critics with penalties.
+    """Layer normalisation, Ba et al. 2016 (arXiv:1607.06450), eq. 3, of each example alone.
 
-    Mean and variance are over all of an image's pixels and channels; scale and bias are per channel, as in the code of
-    Gulrajani et al. 2017. All float32.
+    By default mean and variance are over the channels of one position, as in transformers: what has a causal order
+    keeps it. With `axes` (-3, -2, -1) they are over all of an image's pixels and channels, as in the critics with a
+    penalty of Gulrajani et al. 2017 (their code). Scale and bias are per channel either way. All float32.
 
     Attributes:
         epsilon: added to the variance, > 0.
+        axes: over which mean and variance are taken; not that of the batch.
         dtype: dtype of the result.
     """
 
     epsilon: float = 1e-5
+    axes: tuple[int, ...] = (-1,)
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
@@ -95,10 +103,9 @@ class LayerNorm(nn.Module):
         """Normalises."""
         scale = self.param("scale", nn.initializers.ones, x.shape[-1:], jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, x.shape[-1:], jnp.float32)
-        axes = tuple(range(1, x.ndim))
         y = x.astype(jnp.float32)
-        y = y - y.mean(axes, keepdims=True)
-        y = y * lax.rsqrt(jnp.square(y).mean(axes, keepdims=True) + self.epsilon)
+        y = y - y.mean(self.axes, keepdims=True)
+        y = y * lax.rsqrt(jnp.square(y).mean(self.axes, keepdims=True) + self.epsilon)
         return (channel_scale(y, scale) + spread(bias, y.shape)).astype(self.dtype)
 
 

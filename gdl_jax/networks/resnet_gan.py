@@ -8,7 +8,7 @@ The defaults are Gulrajani's networks for 32x32 images. Others:
                      ResNetCritic(features=(64, 128, 256, 512, 1024), halvings=5, pool="sum", spectral=True)
     Gulrajani, 64x64: ResNetGenerator(start=(4, 4, 512), features=(512, 256, 128, 64))
                      ResNetCritic(stem=64, features=(128, 256, 512, 512), halvings=4, pool="flatten",
-                                  image_norm=LayerNorm)
+                                  image_norm=partial(LayerNorm, axes=(-3, -2, -1)))
 
 A text's code adds to the output of every block the input of the first one; here each block adds its own.
 """
@@ -23,12 +23,12 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
+from gdl_jax.layers.activations import Activation
 from gdl_jax.layers.convolution import Conv
 from gdl_jax.layers.initializers import Initializer, glorot_uniform
-from gdl_jax.layers.normalisation import BatchNorm
+from gdl_jax.layers.normalisation import BatchNorm, Norm
 from gdl_jax.layers.resampling import UpConv, upsample_nearest
 from gdl_jax.layers.spectral_norm import SpectralConv, SpectralDense
-from gdl_jax.networks.dcgan import Activation, Norm
 
 he_mean_fan: Initializer = nn.initializers.variance_scaling(2.0, "fan_avg", "uniform")
 """Uniform with variance 4 / (fan_in + fan_out): the convolutions in the blocks, in Gulrajani's code as in Miyato's.

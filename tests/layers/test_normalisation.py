@@ -104,9 +104,11 @@ def test_instance_norm_sees_a_channel_of_an_image_alone(images):
     )
 
 
-def test_layer_norm_and_its_derivatives_of_first_and_second_order(images):
-    """Against Flax's with the axes of an image."""
-    ours, theirs = LayerNorm(), nn.LayerNorm(epsilon=1e-5, reduction_axes=(-3, -2, -1), use_fast_variance=False)
+@pytest.mark.parametrize("axes", [(-1,), (-3, -2, -1)])
+def test_layer_norm_and_its_derivatives_of_first_and_second_order(images, axes):
+    """Against Flax's with the channels of a position, and with all axes of an image."""
+    ours = LayerNorm() if axes == (-1,) else LayerNorm(axes=axes)
+    theirs = nn.LayerNorm(epsilon=1e-5, reduction_axes=axes, use_fast_variance=False)
     keys = jax.random.split(jax.random.key(1), 3)
     params = {"scale": jax.random.normal(keys[0], (5,)), "bias": jax.random.normal(keys[1], (5,))}
     weights = jax.random.normal(keys[2], images.shape)
@@ -125,7 +127,7 @@ def test_layer_norm_and_its_derivatives_of_first_and_second_order(images):
         found, wanted = jax.jit(lambda: (three_orders(ours), three_orders(theirs)))()
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4 * abs(b).max()), found, wanted)
     x = np.asarray(images, np.float64)
-    plain = (x - x.mean((1, 2, 3), keepdims=True)) / np.sqrt(x.var((1, 2, 3), keepdims=True) + 1e-5)
+    plain = (x - x.mean(axes, keepdims=True)) / np.sqrt(x.var(axes, keepdims=True) + 1e-5)
     wanted = plain * np.asarray(params["scale"]) + np.asarray(params["bias"])
     np.testing.assert_allclose(found[0], wanted, atol=1e-4)
     assert LayerNorm(dtype=jnp.bfloat16).init_with_output(keys[0], images)[0].dtype == jnp.bfloat16

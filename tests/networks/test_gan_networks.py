@@ -101,7 +101,7 @@ def test_a_block_of_the_critic_is_its_shortcut_where_the_last_kernel_is_zero(fea
 def test_the_image_norm_is_in_front_of_both_relus(spectral):
     """What goes into the block, and what its first convolution gives, may be enlarged without a change of the block."""
     x = jax.random.normal(KEY, (2, 4, 4, 4))
-    block = DownBlock(4, halve=False, image_norm=partial(LayerNorm, epsilon=0.0), spectral=spectral)
+    block = DownBlock(4, halve=False, image_norm=partial(LayerNorm, epsilon=0.0, axes=(-3, -2, -1)), spectral=spectral)
     variables = jit(block.init)(KEY, x)
     name = "SpectralConv_0" if spectral else "Conv_0"
     assert set(variables["params"][name]) == {"kernel"}
