@@ -12,11 +12,11 @@ from jax.typing import DTypeLike
 
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.errors import UsageError
+from gdl_jax.layers.activations import Activation
 from gdl_jax.layers.initializers import normal002, scale002, torch_uniform
 from gdl_jax.layers.normalisation import BatchNorm
 from gdl_jax.networks.conv_autoencoder import ConvDecoder, ConvEncoder, batch_norm
 from gdl_jax.networks.dense_autoencoder import DenseDecoder, DenseEncoder
-from gdl_jax.networks.mlp import Activation
 from gdl_jax.networks.pooling_autoencoder import PoolingEncoder, Unpooling, UnpoolingDecoder
 
 

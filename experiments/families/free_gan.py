@@ -15,11 +15,11 @@ from experiments.registry import register
 from gdl_jax.data.source import DataSettings, class_numbers
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.errors import UsageError
+from gdl_jax.layers.activations import Activation
 from gdl_jax.metrics.classifiers import SHIPPED, shipped_logits
 from gdl_jax.models.gan import GAN
 from gdl_jax.models.reweighted_gan import ReweightedGAN
 from gdl_jax.models.wanted_gan import WantedGAN
-from gdl_jax.networks.dcgan import Activation
 from gdl_jax.steps.optimizers import Optimizer
 
 Output = Literal["tanh", "sigmoid", "scaled_tanh", "identity"]

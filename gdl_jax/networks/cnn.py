@@ -9,9 +9,11 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from gdl_jax.layers.activations import Activation
 from gdl_jax.layers.convolution import Conv, Padding
 from gdl_jax.layers.initializers import Initializer, glorot_uniform
-from gdl_jax.networks.mlp import MLP, Activation, Norm
+from gdl_jax.layers.normalisation import Norm
+from gdl_jax.networks.mlp import MLP
 
 
 @dataclass(frozen=True)

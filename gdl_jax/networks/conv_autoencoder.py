@@ -14,11 +14,11 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from gdl_jax.layers.activations import Activation
 from gdl_jax.layers.convolution import Conv, Padding
 from gdl_jax.layers.initializers import Initializer, glorot_uniform
-from gdl_jax.layers.normalisation import BatchNorm
+from gdl_jax.layers.normalisation import BatchNorm, Norm
 from gdl_jax.layers.resampling import UpConv, Upsampling, upsample_nearest
-from gdl_jax.networks.mlp import Activation, Norm
 
 leaky_relu: Activation = partial(nn.leaky_relu, negative_slope=0.3)
 """Keras' slope, which Foster's chapter 3 uses."""

@@ -11,7 +11,6 @@ code):
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
@@ -20,16 +19,14 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from gdl_jax.layers.activations import Activation
 from gdl_jax.layers.convolution import Conv, Padding
 from gdl_jax.layers.initializers import Initializer, normal002, scale002
 from gdl_jax.layers.minibatch import MinibatchDiscrimination
-from gdl_jax.layers.normalisation import BatchNorm
+from gdl_jax.layers.normalisation import BatchNorm, Norm
 from gdl_jax.layers.resampling import UpConv, Upsampling
 from gdl_jax.layers.spectral_norm import SpectralConv, SpectralDense
 
-Activation = Callable[[Array], Array]
-Norm = Callable[..., nn.Module]
-"""Called as norm(dtype=...)(x, train=...)."""
 Downsampling = Literal["strided", "max_pool", "average_pool"]
 
 leaky_relu: Activation = partial(nn.leaky_relu, negative_slope=0.2)

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from gdl_jax.layers.activations import Activation
 from gdl_jax.layers.initializers import Initializer, glorot_uniform
-from gdl_jax.networks.mlp import MLP, Activation
+from gdl_jax.networks.mlp import MLP
 
 
 class DenseEncoder(nn.Module):

@@ -9,10 +9,12 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from gdl_jax.layers.activations import Activation
 from gdl_jax.layers.initializers import Initializer, torch_uniform
 from gdl_jax.layers.minibatch import MinibatchDiscrimination
+from gdl_jax.layers.normalisation import Norm
 from gdl_jax.layers.spectral_norm import SpectralDense
-from gdl_jax.networks.dcgan import Activation, Norm, leaky_relu
+from gdl_jax.networks.dcgan import leaky_relu
 
 
 class DenseGenerator(nn.Module):

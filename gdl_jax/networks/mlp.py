@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import flax.linen as nn
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from gdl_jax.layers.activations import Activation
 from gdl_jax.layers.initializers import Initializer, glorot_uniform
-
-Activation = Callable[[Array], Array]
-Norm = Callable[..., nn.Module]
-"""Called as norm(dtype=...)(x, train=...)."""
+from gdl_jax.layers.normalisation import Norm
 
 
 class MLP(nn.Module):

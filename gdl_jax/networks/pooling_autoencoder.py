@@ -12,10 +12,10 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
+from gdl_jax.layers.activations import Activation
 from gdl_jax.layers.convolution import Conv, ConvTranspose
 from gdl_jax.layers.initializers import Initializer, glorot_uniform
 from gdl_jax.layers.resampling import upsample_nearest
-from gdl_jax.networks.mlp import Activation
 
 Unpooling = Literal["repeat", "corner", "switch"]
 """A pooled value goes to all four pixels, to the upper left one, or to where the maximum was."""

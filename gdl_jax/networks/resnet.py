@@ -11,8 +11,7 @@ from jaxtyping import Array, Float
 
 from gdl_jax.layers.convolution import Conv
 from gdl_jax.layers.initializers import Initializer, torch_uniform
-from gdl_jax.layers.normalisation import BatchNorm
-from gdl_jax.networks.mlp import Norm
+from gdl_jax.layers.normalisation import BatchNorm, Norm
 
 Shortcut = Literal["pad", "project", "broadcast"]
 

@@ -13,8 +13,7 @@ from jaxtyping import Array, Float
 
 from gdl_jax.layers.convolution import Conv, ConvTranspose
 from gdl_jax.layers.initializers import Initializer, glorot_uniform
-from gdl_jax.layers.normalisation import BatchNorm
-from gdl_jax.networks.dcgan import Norm
+from gdl_jax.layers.normalisation import BatchNorm, Norm
 from gdl_jax.networks.resnet import ResidualBlock
 from gdl_jax.networks.resnet_gan import mean_pool
 
