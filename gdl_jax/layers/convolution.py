@@ -146,8 +146,8 @@ def _per_axis(layer: Conv | ConvTranspose) -> tuple[int, ...]:
     return (layer.strides,) * len(layer.kernel) if isinstance(layer.strides, int) else layer.strides
 
 
-def add_bias(layer: Conv | ConvTranspose, y: Float[Array, "batch *size out"]) -> Float[Array, "batch *size out"]:
-    """Adds the layer's bias, one number per channel."""
+def add_bias(layer: nn.Module, y: Float[Array, "batch *size out"]) -> Float[Array, "batch *size out"]:
+    """Adds the bias, one number per channel, of a layer with the fields of `Conv`, or leaves it out as these say."""
     if not layer.use_bias:
         return y
     bias = layer.param("bias", nn.initializers.zeros, (layer.features,), layer.param_dtype).astype(layer.dtype)

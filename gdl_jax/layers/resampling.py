@@ -10,7 +10,7 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from gdl_jax.layers.convolution import Conv, ConvTranspose, Padding
+from gdl_jax.layers.convolution import Conv, ConvTranspose, Padding, add_bias
 from gdl_jax.layers.geometry import Geometry
 from gdl_jax.layers.initializers import Initializer, glorot_uniform
 from gdl_jax.layers.lowering import conv, conv_transpose
@@ -73,14 +73,31 @@ def _geometry(x: Float[Array, "batch height width in"], k: Array, stride: int) -
     return Geometry((2 * x.shape[1], 2 * x.shape[2]), k.shape[:2], (stride,) * 2, ((before, before),) * 2, (1, 1))
 
 
-class UpsampledConv(Conv):
-    """`upsample_nearest` and a `Conv` with an odd square kernel, stride one and SAME padding."""
+class UpsampledConv(nn.Module):
+    """`upsample_nearest` and a `Conv` with an odd square kernel, stride one and SAME padding, as `upsample_conv`.
 
-    def convolve(
-        self, x: Float[Array, "batch height width in"], k: Float[Array, "odd odd in out"]
-    ) -> Float[Array, "batch 2*height 2*width out"]:
-        """See `upsample_conv`."""
-        return upsample_conv(x, k)
+    Attributes:
+        features: channels of the result.
+        kernel: side of the square kernel, odd.
+        use_bias: adds one number per channel, initially zero.
+        kernel_init: initial kernel.
+        dtype: dtype of computation and result.
+        param_dtype: dtype of the parameters.
+    """
+
+    features: int
+    kernel: int
+    use_bias: bool = True
+    kernel_init: Initializer = glorot_uniform
+    dtype: DTypeLike = jnp.float32
+    param_dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "batch height width in"]) -> Float[Array, "batch up_height up_width out"]:
+        """Doubles the image."""
+        shape = (self.kernel, self.kernel, x.shape[-1], self.features)
+        kernel = self.param("kernel", self.kernel_init, shape, self.param_dtype).astype(self.dtype)
+        return add_bias(self, upsample_conv(x.astype(self.dtype), kernel))
 
 
 class UpConv(nn.Module):
@@ -117,7 +134,6 @@ class UpConv(nn.Module):
     ) -> Float[Array, "batch up_height up_width {self.features}"]:
         """Enlarges the image."""
         settings = {
-            "padding": self.padding,
             "use_bias": self.use_bias,
             "kernel_init": self.kernel_init,
             "dtype": self.dtype,
@@ -125,11 +141,11 @@ class UpConv(nn.Module):
         }
         kernel = (self.kernel, self.kernel)
         if self.upsampling == "transposed":
-            return ConvTranspose(self.features, kernel, self.strides, **settings)(x)
+            return ConvTranspose(self.features, kernel, self.strides, self.padding, **settings)(x)
         if self.strides not in (1, 2):
             raise ValueError(f"{self.upsampling} up-sampling is by 1 or 2, not by {self.strides}.")
         if self.strides == 2 and self.upsampling == "nearest" and self.padding == "SAME" and self.kernel % 2:
-            return UpsampledConv(self.features, kernel, **settings)(x)
+            return UpsampledConv(self.features, self.kernel, **settings)(x)
         if self.strides == 2:
             x = {"nearest": upsample_nearest, "bilinear": upsample_bilinear}[self.upsampling](x)
-        return Conv(self.features, kernel, **settings)(x)
+        return Conv(self.features, kernel, padding=self.padding, **settings)(x)
