@@ -210,12 +210,6 @@ def landmarks(people: People, looks: Looks) -> Float[np.ndarray, "n 68 2"]:
     return to_image(looks, x, y)
 
 
-def five_points(landmarks: Float[np.ndarray, "*n 68 2"]) -> Float[np.ndarray, "*n 5 2"]:
-    """Centres of the eyes, tip of the nose, corners of the mouth, left before right."""
-    eyes = [landmarks[..., first : first + 6, :].mean(axis=-2) for first in (36, 42)]
-    return np.stack([*eyes, *(landmarks[..., index, :] for index in (30, 48, 54))], axis=-2)
-
-
 def to_image(looks: Looks, x: Float[np.ndarray, "n k"], y: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k 2"]:
     """From the head's frame to units of the image."""
     cos, sin = np.cos(looks.tilt)[:, None], np.sin(looks.tilt)[:, None]

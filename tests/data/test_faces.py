@@ -6,7 +6,7 @@ import pytest
 from gdl_jax.data import faces
 from gdl_jax.data.faces_canvas import PARTS
 from gdl_jax.data.faces_drawing import render
-from gdl_jax.data.faces_geometry import ellipse, five_points, landmarks, lens, lens_point, rounded_box
+from gdl_jax.data.faces_geometry import ellipse, landmarks, lens, lens_point, rounded_box
 from gdl_jax.data.faces_people import ATTRIBUTES, HAIR_COLOURS, draw_looks, draw_people
 from gdl_jax.data.source import DataSettings, load
 
@@ -26,6 +26,12 @@ def examples(source):
 
 def attribute(examples, name):
     return examples["attributes"][:, ATTRIBUTES.index(name)].astype(bool)
+
+
+def five_points(landmarks):
+    """Centres of the eyes, tip of the nose, corners of the mouth, left before right."""
+    eyes = [landmarks[..., first : first + 6, :].mean(axis=-2) for first in (36, 42)]
+    return np.stack([*eyes, *(landmarks[..., index, :] for index in (30, 48, 54))], axis=-2)
 
 
 def part(examples, name):
