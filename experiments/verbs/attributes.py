@@ -14,7 +14,7 @@ from gdl_jax.errors import UsageError, nearest
 from gdl_jax.metrics.latent import share_of_nearest
 from gdl_jax.metrics.readout import area_under_curve, fit_readout
 from gdl_jax.models.latents import attribute_vector
-from gdl_jax.pictures.latent_plane import captioned, named_rows, titled
+from gdl_jax.pictures.captions import captioned, named_rows, titled
 
 FEWEST = 2
 """Images with an attribute, and without it, that a direction needs."""

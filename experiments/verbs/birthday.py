@@ -11,9 +11,9 @@ from experiments.verbs.samples import OnSamples, open_judged, write_chart
 from gdl_jax.errors import UsageError
 from gdl_jax.metrics.birthday import OF_DATA, SIZES, WARNING, Support, drawn_from, sizes_for, support_size, threshold_of
 from gdl_jax.metrics.neighbours import nearest
+from gdl_jax.pictures.captions import captioned, titled
 from gdl_jax.pictures.charts import INK, SOFT, chart, legend_outside, style
 from gdl_jax.pictures.curves import PALETTE
-from gdl_jax.pictures.latent_plane import captioned, titled
 
 
 @dataclass(frozen=True, kw_only=True)

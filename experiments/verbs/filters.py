@@ -13,8 +13,8 @@ from jaxtyping import Float, PyTree, UInt8
 from experiments.verbs.opening import OnCheckpoint, Shelf, check_shelf, open_run
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.errors import UsageError
+from gdl_jax.pictures.captions import titled, zoomed
 from gdl_jax.pictures.grid import grid
-from gdl_jax.pictures.latent_plane import titled, zoomed
 
 WIDTH = 40
 """Of a filter, at the least."""

@@ -32,8 +32,8 @@ from gdl_jax.metrics.latent import (
     quantiles,
 )
 from gdl_jax.models.latents import plane, principal_axes
+from gdl_jax.pictures.captions import captioned, histograms, short, ticked, titled
 from gdl_jax.pictures.latent import scatter_image
-from gdl_jax.pictures.latent_plane import captioned, histograms, short, ticked, titled
 
 MOST_HISTOGRAMS = 50
 MOST_FITTED = 100_000_000

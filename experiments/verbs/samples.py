@@ -25,10 +25,10 @@ from gdl_jax.metrics.order import some_of
 from gdl_jax.metrics.readout import area_under_curve
 from gdl_jax.metrics.spill import blocks, spilled
 from gdl_jax.models.model import Samples
+from gdl_jax.pictures.captions import captioned, titled
 from gdl_jax.pictures.charts import SOFT, chart, legend_outside, save_chart, style
 from gdl_jax.pictures.curves import PALETTE
 from gdl_jax.pictures.human_study import Task, human_study
-from gdl_jax.pictures.latent_plane import captioned, titled
 from gdl_jax.steps.devices import make_mesh
 from gdl_jax.steps.random import stream_key
 from gdl_jax.training.program import Sampler, make_sampler

@@ -15,7 +15,7 @@ from gdl_jax.data.images import fit, pixels, with_channels
 from gdl_jax.errors import UsageError
 from gdl_jax.metrics.pixel_statistics import sharpness
 from gdl_jax.models.model import Samples
-from gdl_jax.pictures.latent_plane import named_rows, titled
+from gdl_jax.pictures.captions import named_rows, titled
 from gdl_jax.steps.devices import make_mesh
 from gdl_jax.steps.random import stream_key
 from gdl_jax.training.program import make_sampler

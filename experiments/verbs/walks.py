@@ -20,8 +20,8 @@ from gdl_jax.errors import UsageError
 from gdl_jax.metrics.neighbours import nearest
 from gdl_jax.models.latents import lerp, slerp
 from gdl_jax.models.model import LatentModel
+from gdl_jax.pictures.captions import named_rows, titled
 from gdl_jax.pictures.grid import save_gif, strip
-from gdl_jax.pictures.latent_plane import named_rows, titled
 from gdl_jax.steps.random import stream_key
 from gdl_jax.steps.state import TrainState
 

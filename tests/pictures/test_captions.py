@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from PIL import ImageColor
 
+from gdl_jax.pictures.captions import captioned, histograms, named_rows, short, ticked, titled, zoomed
 from gdl_jax.pictures.curves import PALETTE
-from gdl_jax.pictures.latent_plane import captioned, histograms, named_rows, short, ticked, titled, zoomed
 
 IMAGES = np.random.default_rng(0).integers(0, 200, (6, 8, 8, 1), dtype=np.uint8)
 
