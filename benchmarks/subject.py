@@ -43,8 +43,9 @@ class Counted:
     def __init__(self, model: Model):
         self._model = model
         self.traces = 0
-        self.image_range, self.batches_per_step = model.image_range, model.batches_per_step
-        self.init = model.init
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
 
     def step(self, state: TrainState, batches: Batch, key: Array) -> tuple[TrainState, Metrics]:
         """See `Model`."""
@@ -108,11 +109,15 @@ class Subject:
         return self._contestant(self.pipeline.resident, (put(dict(payload), split) for payload in feed))
 
     def synthetic(self) -> Contestant:
-        """Steps on noise in the shape of the experiment's images, with payloads that wait on the devices."""
+        """Steps on noise in the shape of the experiment's data, with payloads that wait on the devices."""
         feed = self.pipeline.calls(0, self.experiment.steps_per_call, self.model.batches_per_step, ENDLESS)
         split = split_along(self.mesh, 2)
-        payloads = [put(as_noise(payload), split) for payload in itertools.islice(feed, PREPARED)]
-        return self._contestant(as_noise(self.pipeline.resident), itertools.cycle(payloads))
+        payloads = [put(self._noise(payload), split) for payload in itertools.islice(feed, PREPARED)]
+        return self._contestant(self._noise(self.pipeline.resident), itertools.cycle(payloads))
+
+    def _noise(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        # The pipeline's own arrays, such as the indices of a batch, stay.
+        return {name: noise_like(array) if name in self.source.spec else array for name, array in arrays.items()}
 
     def _contestant(self, resident: Mapping[str, np.ndarray], payloads: Iterator[Mapping[str, Array]]) -> Contestant:
         everywhere = replicated(self.mesh)
@@ -157,10 +162,10 @@ def load_source(experiment: Experiment) -> Source:
     return load(experiment.data, "train")
 
 
-def as_noise(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """The same arrays, the images replaced by uniform noise."""
+def noise_like(array: np.ndarray) -> np.ndarray:
+    """Uniform noise between the least and the greatest value: pixels, tokens of the vocabulary, waveforms, labels."""
     generator = np.random.Generator(np.random.Philox(key=[0, 0]))
-    return {
-        name: generator.integers(0, 256, array.shape, np.uint8) if name == "image" else array
-        for name, array in arrays.items()
-    }
+    low, high = array.min(), array.max()
+    if np.issubdtype(array.dtype, np.floating):
+        return generator.uniform(low, high, array.shape).astype(array.dtype)
+    return generator.integers(low, high, array.shape, array.dtype, endpoint=True)

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 import pytest
 
 from benchmarks import peers, run, suite
 from benchmarks.compare import compare
-from benchmarks.subject import compile_subject, load_source
+from benchmarks.subject import compile_subject, load_source, noise_like
 from benchmarks.table import table
 from experiments.registry import Experiment, find
 from gdl_jax.data.source import DataSettings
@@ -137,6 +138,23 @@ def test_both_pipelines_and_noise_alike(placement):
     assert record["real"]["placement"] == placement
     assert record["real"]["data"] == "digits"
     assert record["traces"] == 1
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.arange(256, dtype=np.uint8).repeat(16).reshape(16, 16, 16),
+        np.arange(50, dtype=np.int32).repeat(40).reshape(4, 500),
+        np.linspace(-0.5, 0.5, 4000, dtype=np.float32).reshape(2, 2000),
+        np.array([True, False] * 50),
+    ],
+    ids=["images", "tokens", "waveforms", "flags"],
+)
+def test_noise_of_any_kind_of_data(array):
+    noise = noise_like(array)
+    assert (noise.shape, noise.dtype) == (array.shape, array.dtype)
+    assert array.min() <= noise.min() < noise.max() <= array.max()
+    assert not np.array_equal(noise, array)
 
 
 @pytest.mark.torch
