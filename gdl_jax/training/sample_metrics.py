@@ -247,7 +247,7 @@ def said_of_samples(drawn: Samples, state: TrainState) -> dict[str, str]:
     batches = getattr(model, "recalibration_batches", 0)
     anew = f"by statistics of {batches} batches of samples, taken anew with these parameters"
     said = {
-        "parameters": f"exponential moving average, decay {model.ema_decay}"
+        "parameters": f"exponential moving average, decay {model.ema_decay} after warm-up"
         if averaged
         else "of this step, no average",
         "batch_norm": (anew if batches else "by its running averages") if normed else "none",

@@ -199,6 +199,7 @@ def test_normal_latents_have_the_moments_of_a_standard_normal():
 def trained(state):
     """Two steps with an average of the parameters: after the first and after the second."""
     model = known(replace(TINY, ema_decay=0.75))
+    state = state.replace(step=jnp.int32(1000))  # Past the average's warm-up.
     generator = state.networks["generator"]
     average = jax.tree.map(lambda x: x + 0, generator.params)
     state = state.replace(networks=state.networks | {"generator": generator.replace(ema=average)})

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gdl_jax.steps.ema import update_ema
+from gdl_jax.steps.ema import update_ema, warmed_up
 from gdl_jax.steps.state import NetworkState, TrainState
 
 
@@ -15,10 +15,10 @@ def state():
     params, ema = ({"a": jax.random.normal(k, (3, 2)), "b": {"c": jax.random.normal(k, (5,))}} for k in keys[:2])
     averaged = NetworkState(params, {"batch_stats": {"mean": jnp.ones(2)}}, (), ema)
     plain = NetworkState({"w": jnp.ones(4)}, {}, (), None)
-    return TrainState.create({"averaged": averaged, "plain": plain})
+    return TrainState.create({"averaged": averaged, "plain": plain}).replace(step=jnp.int32(1_000_000))
 
 
-@pytest.mark.parametrize("decay", [0.0, 0.5, 0.999, 1.0, "traced"])
+@pytest.mark.parametrize("decay", [0.0, 0.5, 0.999, "traced"])
 def test_the_formula(state, decay):
     if decay == "traced":
         decay, new = 0.9, jax.jit(update_ema)(state, jnp.float32(0.9))
@@ -48,3 +48,12 @@ def test_many_updates_against_the_closed_form(state):
     jax.tree.map(
         lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5), new.networks["averaged"].ema, wanted
     )
+
+
+def test_the_average_of_few_steps_is_of_few_parameters(state):
+    """After the first step nine tenths of it are new; a decay that is reached stays."""
+    new, before = (s.networks["averaged"] for s in (update_ema(state.replace(step=jnp.int32(1)), 0.999), state))
+    wanted = jax.tree.map(lambda e, p: 0.1 * e + 0.9 * p, before.ema, before.params)
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6), new.ema, wanted)
+    steps = jnp.asarray([0, 1, 9, 81, 8_991, 100_000])
+    np.testing.assert_allclose(warmed_up(0.999, steps), [0, 0.1, 0.5, 0.9, 0.999, 0.999], rtol=1e-6)
