@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,16 +12,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
-from jaxtyping import UInt8
+from jaxtyping import Int, UInt8
 
 from experiments import workdir as workdirs
 from experiments.registry import Experiment
-from gdl_jax.data.source import Split, load
+from gdl_jax.data.source import Split, class_numbers, load
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.data.transforms import to_uint8
 from gdl_jax.errors import UsageError
 from gdl_jax.files import write_atomically, write_json
 from gdl_jax.metrics.suite import best_of
+from gdl_jax.models.gan import GAN
 from gdl_jax.models.latents import slerp
 from gdl_jax.models.model import LatentModel, Model, Reconstructs, Samples
 from gdl_jax.models.vae import VAE, Images, reparameterize
@@ -32,7 +34,7 @@ from gdl_jax.steps.state import TrainState
 from gdl_jax.training.checkpoint import Checkpoints
 from gdl_jax.training.export import export as write_export
 from gdl_jax.training.export import load_export, state_of
-from gdl_jax.training.program import abstract_carry, make_reconstructor, make_sampler
+from gdl_jax.training.program import SAMPLES_PER_CALL, abstract_carry, make_reconstructor, make_sampler
 
 Workdir = Annotated[Path, tyro.conf.Positional]
 
@@ -60,7 +62,8 @@ class Seeded(OnCheckpoint):
     seed: int = 0
     """Of the random numbers."""
     out: Path | None = None
-    """PNG picture, or .npz with the array "samples", uint8 (num, height, width, channels)."""
+    """PNG picture, or .npz with the array "samples", uint8 (num, height, width, channels), and "label", int32 (num,),
+    of a model that draws classes (default: WORKDIR/samples/VERB_STEP.png)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +72,9 @@ class Sample(Seeded):
 
     num: int = 64
     """How many."""
+    classes: tuple[str, ...] = ()
+    """Of which classes of the data, by names or numbers, one after the other; of a model that draws classes (default:
+    all that it was trained on)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,12 +182,16 @@ def _step_of(checkpoint: str, checkpoints: Checkpoints, workdir: Path) -> int | 
 
 
 def _write(
+    name: str,
+    run: Opened,
+    options: Seeded,
     images: UInt8[np.ndarray, "num height width channels"],
     picture: UInt8[np.ndarray, "height width channels"],
-    out: Path,
+    **more: Int[np.ndarray, " num"],
 ) -> None:
+    out = options.out or Shelf(run, options.workdir / "samples").path(name, ".png")
     if out.suffix == ".npz":
-        write_atomically(out, lambda file: np.savez_compressed(file, samples=images))
+        write_atomically(out, lambda file: np.savez_compressed(file, samples=images, **more))
     else:
         save_png(out, picture)
     print(out)
@@ -225,13 +235,14 @@ def check_shelf(out: Path | None, workdir: Path) -> Path:
     return out or workdir / "samples"
 
 
-def check_out(out: Path, suffixes: tuple[str, ...]) -> Path:
-    """Before any work is done, whether the result can be kept."""
+def check_out(out: Path | None, suffixes: tuple[str, ...]) -> None:
+    """Before any work is done, whether the result can be kept where --out says, if it does."""
+    if out is None:
+        return
     if out.suffix not in suffixes:
         raise UsageError(f"--out {out} has to end in {' or '.join(suffixes)}.")
     if not out.parent.is_dir():
         raise UsageError(f"The folder {out.parent} of --out does not exist; make it first.")
-    return out
 
 
 def check_num(num: int, option: str = "num", least: int = 1) -> None:
@@ -243,19 +254,45 @@ def check_num(num: int, option: str = "num", least: int = 1) -> None:
 def sample(options: Sample) -> None:
     """`sample WORKDIR`."""
     check_num(options.num)
-    out = check_out(options.out or options.workdir / "sample.png", (".png", ".npz"))
+    check_out(options.out, (".png", ".npz"))
     run = open_run(options.workdir, options.checkpoint)
     if not isinstance(run.model, Samples):
         raise UsageError(f"{run.saved['name']} draws no images; use evaluate.")
-    draw = make_sampler(run.model, make_mesh(jax.devices()[:1]))
+    model = of_classes(run, options.classes) if options.classes else run.model
+    draw = make_sampler(model, make_mesh(jax.devices()[:1]))
     images = draw(run.state, stream_key(options.seed, "sample verb"), options.num)
-    _write(images, grid(images), out)
+    labels = sampled_classes(model, options.num)
+    _write("sample", run, options, images, grid(images), **({} if labels is None else {"label": labels}))
+
+
+def of_classes(run: Opened, wanted: Sequence[str]) -> GAN:
+    """The model, drawing images of these classes alone.
+
+    Raises:
+        UsageError: it draws none, or there is no such class, or it never saw one.
+    """
+    if not (isinstance(run.model, GAN) and run.model.num_classes):
+        raise UsageError(f"{run.saved['name']} draws images of no class that could be asked for; leave --classes out.")
+    names = run.saved["data"]["classes"]
+    numbers = class_numbers(wanted, names, "--classes")
+    unseen = [names[number] for number in numbers if number not in (run.model.drawn_classes or numbers)]
+    if unseen:
+        raise UsageError(f"The run was trained without the class {unseen[0]!r} (--data.classes); ask for others.")
+    return dataclasses.replace(run.model, drawn_classes=numbers)
+
+
+def sampled_classes(model: Model, num: int) -> Int[np.ndarray, " {num}"] | None:
+    """The labels of images that `make_sampler` draws; None for a model that draws no classes."""
+    if not (isinstance(model, GAN) and model.num_classes):
+        return None
+    # They begin anew in every call.
+    return np.resize(model.labels_in_turn(min(num, SAMPLES_PER_CALL)), num)
 
 
 def reconstruct(options: Reconstruct) -> None:
     """`reconstruct WORKDIR`."""
     check_num(options.num)
-    out = check_out(options.out or options.workdir / "reconstruct.png", (".png", ".npz"))
+    check_out(options.out, (".png", ".npz"))
     run = open_run(options.workdir, options.checkpoint)
     if not isinstance(run.model, Reconstructs):
         raise UsageError(
@@ -269,7 +306,7 @@ def reconstruct(options: Reconstruct) -> None:
     chosen = np.sort(generator.choice(len(source), min(options.num, len(source)), replace=False))
     images = source.take(chosen)["image"]
     decoded = make_reconstructor(model, make_mesh(jax.devices()[:1]))(run.state, images)
-    _write(decoded, rows(images, decoded), out)
+    _write("reconstruct", run, options, decoded, rows(images, decoded))
 
 
 @dataclass(frozen=True)
@@ -294,7 +331,7 @@ def interpolate(options: Interpolate) -> None:
     """`interpolate WORKDIR`."""
     check_num(options.num)
     check_num(options.points, "points", 2)
-    out = check_out(options.out or options.workdir / "interpolate.png", (".png", ".npz"))
+    check_out(options.out, (".png", ".npz"))
     run = open_run(options.workdir, options.checkpoint)
     if not isinstance(run.model, LatentModel):
         raise UsageError(f"{run.saved['name']} has no latent vectors to interpolate; use sample.")
@@ -303,7 +340,7 @@ def interpolate(options: Interpolate) -> None:
     path = jnp.stack([slerp(start, end, t) for t in np.linspace(0, 1, options.points, dtype=np.float32)], axis=1)
     decoded = jax.jit(run.model.decode)(run.state, path.reshape(-1, path.shape[-1]))
     images = to_uint8(np.asarray(decoded), run.model.image_range)
-    _write(images, grid(images, columns=options.points), out)
+    _write("interpolate", run, options, images, grid(images, columns=options.points))
 
 
 def report(options: Report) -> None:
@@ -313,7 +350,8 @@ def report(options: Report) -> None:
 
 def export(options: Export) -> None:
     """`export WORKDIR`."""
-    out = check_out(options.out or options.workdir / "export.npz", (".npz",))
+    check_out(options.out, (".npz",))
+    out = options.out or options.workdir / "export.npz"
     run = open_run(options.workdir, options.checkpoint)
     count = write_export(out, run.state, run.saved | {"step": run.step})
     print(f"{out} ({count} arrays)")

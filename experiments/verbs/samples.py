@@ -88,7 +88,7 @@ class HumanStudy(OnCheckpoint):
     seed: int = 0
     """Of the samples, of the choice of test images, and of the order."""
     out: Path | None = None
-    """HTML file to write (default: WORKDIR/human_study.html)."""
+    """HTML file to write (default: WORKDIR/samples/human_study_STEP.html)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -333,7 +333,7 @@ def make_human_study(options: HumanStudy) -> None:
     """`human_study WORKDIR`."""
     check_num(options.num)
     check_num(options.milliseconds, "milliseconds", 0)
-    out = check_out(options.out or options.workdir / "human_study.html", (".html",))
+    check_out(options.out, (".html",))
     judged = open_judged(OnSamples(workdir=options.workdir, checkpoint=options.checkpoint, seed=options.seed))
     num = min(options.num, len(judged.test))
     chosen = np.random.default_rng(options.seed).choice(len(judged.test), num, replace=False)
@@ -345,6 +345,7 @@ def make_human_study(options: HumanStudy) -> None:
         milliseconds=options.milliseconds,
         seed=options.seed,
     )
+    out = options.out or judged.path("human_study", ".html")
     write_text(out, text)
     print(out)
 

@@ -377,7 +377,7 @@ class GAN(AdversarialModel):
             labels: of the images, where there are classes; None for one after the other of those that are drawn.
         """
         if labels is None:
-            labels = self._labels_in_turn(len(latents))
+            labels = self.labels_in_turn(len(latents))
         network = state.networks["generator"]
         variables = network.averaged()
         if self.recalibration_batches and network.collections:
@@ -387,6 +387,13 @@ class GAN(AdversarialModel):
     def sample(self, state: TrainState, key: Key[Array, ""], num: int) -> Float[Array, "num height width channels"]:
         """Images of latent vectors from the prior; where there are classes, of one after the other."""
         return self.decode(state, self.sample_latents(key, num))
+
+    def labels_in_turn(self, num: int) -> Int[Array, " {num}"] | None:
+        """The classes of so many samples: one after the other of those that are drawn; None where there are none."""
+        if not self.num_classes:
+            return None
+        drawn = jnp.array(self.drawn_classes or range(self.num_classes), jnp.int32)
+        return drawn[jnp.arange(num) % len(drawn)]
 
     def _examples(self, batch: Batch, key: Array) -> Examples:
         latents = split_batch(self.sample_latents(key, len(batch["image"])))
@@ -398,17 +405,11 @@ class GAN(AdversarialModel):
             images = jnp.where(images > (low + high) / 2, high, low)
         return Examples(with_labels(latents, labels), images, labels)
 
-    def _labels_in_turn(self, num: int) -> Int[Array, " {num}"] | None:
-        if not self.num_classes:
-            return None
-        drawn = jnp.array(self.drawn_classes or range(self.num_classes), jnp.int32)
-        return drawn[jnp.arange(num) % len(drawn)]
-
     def _calibration_inputs(self) -> list[tuple[Array, ...]]:
         """Always the same batches, so that a latent vector gives the same image whenever it is decoded."""
         keys = jax.random.split(jax.random.key(0), self.recalibration_batches)
         num = 8 * max(8, self.num_classes)
-        labels = self._labels_in_turn(num)
+        labels = self.labels_in_turn(num)
         return [with_labels(self.sample_latents(key, num), labels) for key in keys]
 
 

@@ -73,8 +73,10 @@ def test_birthday(dcgan, launch, tmp_path):
 
 def test_human_study(copied, launch):
     answer = launch("human_study", copied, "--num", 4, "--task", "rating", "--milliseconds", 0)
-    assert (answer.code, answer.out) == (0, f"{copied / 'human_study.html'}\n")
-    study = json.loads(re.search(r'id="study">(.*?)</script>', (copied / "human_study.html").read_text())[1])
+    assert (answer.code, answer.out) == (0, f"{copied / 'samples/human_study_000020.html'}\n")
+    study = json.loads(
+        re.search(r'id="study">(.*?)</script>', (copied / "samples/human_study_000020.html").read_text())[1]
+    )
     assert (study["name"], study["task"], study["milliseconds"]) == ("dcgan_000020", "rating", 0)
     assert [item["real"] for item in study["items"]].count(True) == 4
 

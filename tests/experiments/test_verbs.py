@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from experiments.verbs.opening import sampled_classes
 from gdl_jax.data.source import DataSettings, load
 from gdl_jax.data.transforms import scale, to_uint8
 from gdl_jax.pictures.grid import grid, visible_zoom
@@ -47,10 +48,29 @@ def test_sample_is_a_function_of_the_seed(launch, dcgan, tmp_path, snapshot):
     assert snapshot(dcgan.workdir) == before
 
 
+def test_sample_of_classes(launch, runs, dcgan, says, tmp_path):
+    run, found = runs("conditional_gan"), {}
+    for words in (("3", "8"), ("3",), ()):
+        path = tmp_path / "a.npz"
+        classes = ["--classes", *words] if words else []
+        assert launch("sample", run.workdir, "--num", 5, "--out", path, *classes).code == 0
+        with np.load(path) as file:
+            found[words] = file["samples"], file["label"].tolist()
+    images, labels = found["3", "8"]
+    assert labels == [3, 8, 3, 8, 3]
+    assert found[("3",)][1] == [3] * 5
+    assert found[()][1] == [0, 1, 2, 3, 4]
+    np.testing.assert_array_equal(images[::2], found[("3",)][0][::2])
+    assert (images[1::2] != found[("3",)][0][1::2]).any()
+    np.testing.assert_array_equal(sampled_classes(run.open().model, 260)[254:], [4, 5, 0, 1, 2, 3])
+    says(launch("sample", run.workdir, "--classes", "eight"), "--classes: there is no class 'eight'")
+    says(launch("sample", dcgan.workdir, "--classes", 3), "dcgan draws images of no class", "leave --classes out")
+
+
 def test_sample_goes_to_the_workdir_unless_told(launch, copied):
     answer = launch("sample", copied, "--num", 1)
-    assert answer.out == f"{copied / 'sample.png'}\n"
-    assert (copied / "sample.png").exists()
+    assert answer.out == f"{copied / 'samples/sample_000020.png'}\n"
+    assert (copied / "samples/sample_000020.png").exists()
 
 
 def test_checkpoints_by_name_and_step(launch, dcgan, tmp_path):
