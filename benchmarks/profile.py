@@ -15,7 +15,7 @@ import re
 import sys
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -44,6 +44,9 @@ from gdl_jax.steps.devices import make_mesh  # noqa: E402
 
 ROUNDS, ROUND_SECONDS = 5, 0.2
 PROGRAM = "benchmarks.profile"
+
+Span = tuple[float, float, str, int | None]
+"""Start, duration, instruction, and the number under which its end may be noted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,9 +123,10 @@ def trace(contestant: Contestant, steps: int, known: Mapping[str, Instruction]) 
     for spans in found:
         for name, own in own_times((start, duration, name) for start, duration, name, _ in spans):
             seconds[name] += own * 1e-9 / steps
-        for start, duration, name, handed_on in spans:
-            if handed_on in ends and known[name].kind != "control":
-                seconds[name] += max(0.0, ends[handed_on] - start - duration) * 1e-9 / steps
+    control = {name for name, instruction in known.items() if instruction.kind == "control"}
+    work = [[span for span in spans if span[2] not in control] for spans in found]
+    for name, more in times_after_handing_on(work, ends):
+        seconds[name] += more * 1e-9 / steps
     return seconds, sum(map(bool, found))
 
 
@@ -137,8 +141,8 @@ def _lines(planes: list[Any]) -> Iterator[Any]:
         yield from [line for line in lines if line.name == "XLA Ops"] or lines
 
 
-def _spans(events: Iterable[Any], known: Mapping[str, Instruction]) -> list[tuple[float, float, str, int | None]]:
-    """Start, duration, instruction, and the number under which its end may be noted, of the events that are of one."""
+def _spans(events: Iterable[Any], known: Mapping[str, Instruction]) -> list[Span]:
+    """Of the events that are of an instruction."""
     found = []
     for event in events:
         stats = dict(event.stats)
@@ -148,13 +152,35 @@ def _spans(events: Iterable[Any], known: Mapping[str, Instruction]) -> list[tupl
     return found
 
 
-def _ends(lines: Iterable[Iterable[Any]]) -> dict[int, float]:
-    """When instructions have ended that hand their work on to other threads, as Eigen's convolutions do on CPU.
+def _ends(lines: Iterable[Iterable[Any]]) -> dict[int, tuple[int, float]]:
+    """On which line and when instructions have ended that hand their work on to other threads.
 
-    The event of such an instruction lasts no longer than to hand it on; another event marks the end.
+    So do Eigen's convolutions on CPU: the event of one lasts no longer than to hand it on; another marks the end.
     """
-    ends = [event for line in lines for event in line if event.name.startswith("end: ")]
-    return {number: event.start_ns for event in ends if (number := dict(event.stats).get("_c")) is not None}
+    ends = [(line, event) for line, events in enumerate(lines) for event in events if event.name.startswith("end: ")]
+    return {
+        number: (line, event.start_ns) for line, event in ends if (number := dict(event.stats).get("_c")) is not None
+    }
+
+
+def times_after_handing_on(
+    lines: Sequence[Sequence[Span]], ends: Mapping[int, tuple[int, float]]
+) -> Iterator[tuple[str, float]]:
+    """How long each instruction went on after its own event, as (name, time).
+
+    The thread that ends an instruction first does what waits for it, and notes the end afterwards: that is not of it.
+
+    Args:
+        lines: the spans of each line, none inside another.
+        ends: by the number of a span the line on which its end is noted, and when.
+    """
+    for spans in lines:
+        for start, duration, name, number in spans:
+            if number in ends:
+                line, end = ends[number]
+                handed_on = start + duration
+                others = sum(min(s + d, end) - s for s, d, *_ in lines[line] if handed_on <= s < end)
+                yield name, max(0.0, end - handed_on - others)
 
 
 def own_times(events: Iterable[tuple[float, float, str]]) -> Iterator[tuple[str, float]]:

@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-import time
-
 import jax
 import pytest
 
+from benchmarks import measure
 from benchmarks.measure import Contestant, Spread, take_turns
 from benchmarks.peaks import make_probes
 from gdl_jax.steps.devices import make_mesh
@@ -23,27 +22,37 @@ def test_ratios_are_of_the_same_round():
     assert Spread((2.0, 20.0)).minus(Spread((1.0, 10.0))).values == (1.0, 10.0)
 
 
-def test_contestants_take_turns_and_the_first_calls_are_thrown_away():
-    order, slow_calls = [], []
+class Clock:
+    """In place of the module `time`: nothing passes but what is slept."""
+
+    now = 0.0
+
+    def perf_counter(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+
+def test_contestants_take_turns_and_the_first_calls_are_thrown_away(monkeypatch):
+    clock, turns = Clock(), []
+    monkeypatch.setattr(measure, "time", clock)
 
     def slow(calls):
-        slow_calls.append(calls)
-        order.append("slow")
         # The first call compiles.
-        time.sleep(0.5 if len(slow_calls) == 1 else 0.01 * calls)
+        clock.sleep(0.01 * calls if turns else 0.5)
+        turns.append(("slow", calls))
 
     def fast(calls):
-        order.append("fast")
-        time.sleep(0.002 * calls)
+        clock.sleep(0.002 * calls)
+        turns.append(("fast", calls))
 
-    found = take_turns({"slow": Contestant(slow, steps_per_call=2), "fast": Contestant(fast)}, rounds=4, seconds=0.02)
-    assert {name: len(spread.values) for name, spread in found.items()} == {"slow": 4, "fast": 4}
-    # Sleeping may take longer than it was told, but not the first call's half second.
-    assert 0.005 <= found["slow"].median < 0.1
-    assert 0.002 <= found["fast"].median < 0.1
-    # After the warm-up: an untimed and a timed turn each, and every other round backwards.
-    turns = order[4:]
-    assert turns == [name for pair in ("sf", "fs") * 2 for name in [{"s": "slow", "f": "fast"}[x] for x in pair for _ in "12"]]  # fmt: skip  # noqa: E501
+    found = take_turns({"slow": Contestant(slow, steps_per_call=2), "fast": Contestant(fast)}, rounds=4, seconds=0.025)
+    assert found["slow"].values == pytest.approx([0.005] * 4)
+    assert found["fast"].values == pytest.approx([0.002] * 4)
+    # After two turns each to warm up: an untimed call and then as long as asked for; every other round backwards.
+    long = {"slow": [("slow", 1), ("slow", 3)], "fast": [("fast", 1), ("fast", 13)]}
+    assert turns[4:] == [turn for name in ("slow", "fast", "fast", "slow") * 2 for turn in long[name]]
 
 
 @pytest.mark.parametrize("devices", [1, 2])
@@ -52,8 +61,8 @@ def test_peaks_are_of_the_hardware(devices):
     assert probes.amounts["matmul 1024"] == devices * 2 * 1024**3
     peaks = probes.rates(take_turns(probes.contestants, rounds=2, seconds=0.01))
     assert (peaks["devices"], peaks["dtype"]) == (devices, "float32")
-    # From a slow laptop to the fastest accelerator.
-    assert 1e9 < peaks["matmul_flops_per_second"] < 1e16
+    # From a laptop that has other work to the fastest accelerator.
+    assert 1e8 < peaks["matmul_flops_per_second"] < 1e16
     assert 1e8 < peaks["copy_bytes_per_second"] < 1e14
 
 

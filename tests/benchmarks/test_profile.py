@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +8,7 @@ import pytest
 
 from benchmarks.instructions import OUTSIDE, instructions
 from benchmarks.measure import Contestant
-from benchmarks.profile import main, own_times, trace
+from benchmarks.profile import main, own_times, times_after_handing_on, trace
 
 PROGRAM = """HloModule jit_call, is_scheduled=true
 
@@ -71,6 +70,13 @@ def test_time_inside_an_event_is_not_its_own():
     assert sorted(own_times(events)) == [("a", 2), ("a", 2), ("b", 4), ("c", 1), ("c", 1), ("while", 2)]
 
 
+def test_what_the_ending_thread_does_first_is_not_the_instructions_own():
+    # Handed on after 1, done at 5 or a little later; its thread then negates for 3, and only then notes the end.
+    lines = [[(0, 1, "convolution", 7)], [(5.5, 3, "negation", 8)]]
+    found = times_after_handing_on(lines, {7: (1, 9), 8: (1, 8.5)})
+    assert list(found) == [("convolution", 5), ("negation", 0)]
+
+
 def test_a_profile(tmp_path, capsys):
     path = tmp_path / "profile.json"
     words = ["classifier --architecture valle", "--preset", "smoke", "--steps", "3", "--top", "2"]
@@ -80,7 +86,8 @@ def test_a_profile(tmp_path, capsys):
     (record,) = found["records"]
     rows = record["instructions"]
     assert record["instruction_seconds"] == pytest.approx(sum(row["seconds"] for row in rows))
-    assert 0 < record["instruction_seconds"] < 10 * record["step_seconds"] * record["lines"]
+    # Of the same unit; the two are of different runs, which other work disturbs differently.
+    assert 1e-3 < record["instruction_seconds"] / record["step_seconds"] < 1e3
     assert [row["seconds"] for row in rows] == sorted((row["seconds"] for row in rows), reverse=True)
     products = [row for row in rows if row["kind"] == "matrix product"]
     assert {row["layer"] for row in products} == {"MLP/Dense_0", "MLP/Dense_1"}
@@ -106,17 +113,17 @@ def test_work_that_is_handed_on_to_other_threads_counts():
     # A convolution's own thread has done with it in a hundredth of its time.
     images, kernel = jnp.ones((32, 32, 32, 32)), jnp.ones((3, 3, 32, 32))
     layout = ("NHWC", "HWIO", "NHWC")
-    convolve = jax.jit(lambda x, k: jax.lax.conv_general_dilated(x, k, (1, 1), "SAME", dimension_numbers=layout))
-    compiled = convolve.lower(images, kernel).compile()
+    convolve = jax.lax.conv_general_dilated
+    jitted = jax.jit(lambda x, k: -convolve(x, k, (1, 1), "SAME", dimension_numbers=layout))
+    compiled = jitted.lower(images, kernel).compile()
 
     def advance(calls):
         for _ in range(calls):
             compiled(images, kernel).block_until_ready()
 
     advance(1)
-    started = time.perf_counter()
-    seconds, _ = trace(Contestant(advance), 3, instructions(compiled.as_text()))
-    assert 0 < sum(seconds.values()) < (time.perf_counter() - started) / 3
-    started = time.perf_counter()
-    advance(3)
-    assert sum(seconds.values()) > 0.2 * (time.perf_counter() - started) / 3
+    known = instructions(compiled.as_text())
+    seconds, _ = trace(Contestant(advance), 3, known)
+    convolution = sum(spent for name, spent in seconds.items() if known[name].kind == "convolution")
+    # The negation is one operation where the convolution has 576: in one trace, other work slows both down.
+    assert 0 < 3 * (sum(seconds.values()) - convolution) < convolution
