@@ -15,6 +15,7 @@ from typing import Annotated, Any, TypeVar
 import tyro
 
 from experiments.registry import Entry, Experiment
+from gdl_jax.data.source import DataSettings
 from gdl_jax.errors import UsageError, nearest
 from gdl_jax.training.processes import Hosts
 
@@ -89,13 +90,13 @@ def parse_entry(
         UsageError: an unknown preset or setting, or a value of the wrong type.
     """
     default = entry()
-    chosen = [value for option, value in pairwise(arguments) if option == "--preset"]
-    chosen += [a.removeprefix("--preset=") for a in arguments if a.startswith("--preset=")]
-    if chosen:
+    preset = _given(arguments, "--preset")
+    if preset is not None:
         presets = entry.presets()
-        if chosen[-1] not in presets:
-            raise UsageError(f"{name} has no preset {chosen[-1]!r}: {nearest(chosen[-1], presets)}")
-        default = presets[chosen[-1]]
+        if preset not in presets:
+            raise UsageError(f"{name} has no preset {preset!r}: {nearest(preset, presets)}")
+        default = presets[preset]
+    default = _for_data(default, entry(), _given(arguments, "--data.name"))
     together = dataclasses.make_dataclass(
         "Together",
         [
@@ -109,6 +110,25 @@ def parse_entry(
     )
     found = parse(together, arguments, prog=f"python -m experiments.run {name}", description=entry.__doc__)
     return found.launch, found.entry
+
+
+def _given(arguments: Sequence[str], option: str) -> str | None:
+    """The last value of an option; None where it is not given."""
+    found = [value for word, value in pairwise(arguments) if word == option]
+    found += [word.removeprefix(f"{option}=") for word in arguments if word.startswith(f"{option}=")]
+    return found[-1] if found else None
+
+
+def _for_data(default: AnyEntry, built_in: AnyEntry, name: str | None) -> AnyEntry:
+    """The settings to start from where another data set is named than an experiment's own.
+
+    The size of its own (digits of 16 pixels) would shrink any other without a word. That of a preset's data is the one
+    that the preset's networks are for, and stays.
+    """
+    data = getattr(default, "data", None)
+    if not isinstance(data, DataSettings) or data != built_in.data or name in (None, data.name):
+        return default
+    return dataclasses.replace(default, data=dataclasses.replace(data, size=None))
 
 
 def parse_experiment(name: str, experiment: type[Experiment], arguments: Sequence[str]) -> Experiment:

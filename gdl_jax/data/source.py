@@ -224,7 +224,8 @@ class DataSettings:
     """The image folder for `folder`, else the TFDS data directory (default: $TFDS_DATA_DIR, then TFDS's own)."""
 
     size: int | None = None
-    """Height and width of the images in pixels (default: the data set's own)."""
+    """Height and width of the images in pixels; None: the data set's own. An experiment's default is for its own data
+    set: beside another --data.name it is None."""
 
     channels: Literal[1, 3] | None = None
     """1 = grey, 3 = RGB (default: as stored)."""

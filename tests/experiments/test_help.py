@@ -8,6 +8,9 @@ import jax
 import numpy as np
 import pytest
 
+from experiments.command_line import parse_training
+from experiments.registry import find
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -22,6 +25,7 @@ def test_where_to_start(launch, words):
 def test_where_to_start_is_said_without_importing_jax(tmp_path):
     script = """
 import sys
+from experiments.command_line import parse_training
 from experiments.run import main
 code = main([])
 slow = {"jax", "flax", "numpy", "tyro", "orbax"} & set(sys.modules)
@@ -53,6 +57,21 @@ def test_help_of_an_experiment_shows_defaults(launch):
     ]:
         assert setting in shown
     assert "Deep convolutional GAN" in shown
+
+
+def test_the_size_of_an_experiments_own_data_is_that_of_no_others():
+    for words, size in [
+        ([], 16),
+        (["--data.name", "digits"], 16),
+        (["--data.name", "mnist"], None),
+        (["--data.name=mnist", "--data.size", "24"], 24),
+        (["--preset", "smoke", "--data.name", "mnist"], None),
+        (["--preset", "paper"], 64),
+        # The paper's networks are of this size, whatever the data.
+        (["--preset", "paper", "--data.name", "folder"], 64),
+    ]:
+        _, experiment = parse_training("dcgan", find("dcgan"), words)
+        assert experiment.data.size == size, words
 
 
 def test_help_beside_a_preset_shows_its_values(launch):

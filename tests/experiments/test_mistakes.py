@@ -84,7 +84,7 @@ DATA = [
     (["--data.name", "folder", "--data.dir", "file"], "file, which is no folder"),
     (["--data.name", "folder", "--data.dir", "some"], "no usable image"),
     (["--data.name", "folder", "--data.dir", "broken"], "no usable image"),
-    (["--data.name", "folder", "--data.dir", "uneven", "--data.size", "None"], "--data.size"),
+    (["--data.name", "folder", "--data.dir", "uneven"], "--data.size"),
     (["--data.size", "18"], "set --data.size to 16"),
     (["--data.size", "0"], "--data.size is 0"),
     (["--data.num-examples", "0"], "error: --data.num-examples is 0"),
