@@ -15,7 +15,7 @@ from experiments.registry import VERBS, Experiment, Study, find
 from experiments.study import run_study
 from gdl_jax.data.order import Order
 from gdl_jax.data.source import load
-from gdl_jax.data.spec import DataSpec
+from gdl_jax.data.spec import DataSpec, describe
 from gdl_jax.errors import UsageError, of_system
 from gdl_jax.pictures.report import write_report
 from gdl_jax.steps.devices import check_divisible, make_mesh
@@ -104,6 +104,8 @@ def prepare(name: str, options: Launch, experiment: Experiment, arguments: list[
     if options.dry_run:
         print(dry_run(model, train_data, experiment))
         return None
+    if not options.restart:
+        workdir.check_data(folder, data)
 
     carry = abstract_carry(model, data.arrays, experiment.batch_size, make_mesh())
     Order(len(train_data), experiment.batch_size, experiment.seed)
@@ -115,7 +117,7 @@ def prepare(name: str, options: Launch, experiment: Experiment, arguments: list[
         workdir.write(folder, name, experiment, data, arguments, parameters(carry))
         print(f"{name}: {experiment.summary()}")
         print(f"workdir: {folder} (samples, metrics.jsonl, checkpoints, report.html)")
-        print(f"data: {experiment.data.name}, {len(train_data):,} training and {len(test_data):,} test examples")
+        print(f"data: {describe(train_data, test_data)}")
         sys.stdout.flush()
     barrier("written")
     return Job(

@@ -79,6 +79,22 @@ def check(workdir: Path, name: str, experiment: Experiment, *, restart: bool) ->
         )
 
 
+def check_data(workdir: Path, data: DataSpec) -> None:
+    """Whether the run in the folder, if there is one, was trained on these data.
+
+    Raises:
+        UsageError: on others, or on the same folder before it changed.
+    """
+    if not (workdir / CONFIG).exists():
+        return
+    changes = data.changes(DataSpec.from_json(_load(workdir)["data"]))
+    if changes:
+        raise UsageError(
+            f"The run in {workdir} was trained on other data ({'; '.join(changes)}); give it those to continue it, "
+            "choose another --workdir, or delete it and start anew with --restart."
+        )
+
+
 def check_owner(workdir: Path, name: str) -> dict[str, Any] | None:
     """The config.json of the run of this name that the folder holds; None where there is no folder, or an empty one.
 

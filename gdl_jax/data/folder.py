@@ -50,6 +50,8 @@ class FolderSource:
         classes: the names of the sub-folders; () for a flat folder.
         attribute_names: the names of the table's columns of whole numbers.
         captions: one per image; () when the table has none.
+        sides: the smallest and the largest of the stored images, in pixels.
+        digest: of the paths below the folder, the files' lengths, and the tables; it does not see where the folder is.
     """
 
     name: str
@@ -60,6 +62,8 @@ class FolderSource:
     classes: tuple[str, ...]
     attribute_names: tuple[str, ...]
     captions: tuple[str, ...]
+    sides: tuple[int, int]
+    digest: str
 
     @property
     def labels(self) -> Int[np.ndarray, " n"]:
@@ -118,6 +122,8 @@ def load(settings: DataSettings, split: Split) -> FolderSource:
         classes=classes,
         attribute_names=attribute_names,
         captions=captions,
+        sides=_sides(seen.values()),
+        digest=_digest(root, files, columns, captions),
     )
 
 
@@ -143,7 +149,7 @@ def load_whole(root: Path) -> FolderSource:
         raise UsageError(f"The images in {root} differ in size ({examples}); make them one size first.")
     conversion, shape = _conversion(DataSettings(name="folder", dir=root), root, list(seen.values()))
     spec = {"image": ArraySpec(shape, np.dtype(np.uint8))}
-    return FolderSource(root.resolve().name, tuple(files), conversion, spec, {}, (), (), ())
+    return FolderSource(root.resolve().name, tuple(files), conversion, spec, {}, (), (), (), _sides(seen.values()), "")
 
 
 # Which files.
@@ -249,6 +255,23 @@ def _look_at_all(root: Path, files: Sequence[Path]) -> dict[Path, _Look]:
     if damaged:
         log.warning("%d of %d images in %s cannot be read: %s.", len(damaged), len(files), root, _some(damaged))
     return usable
+
+
+def _sides(looks: Iterable[_Look]) -> tuple[int, int]:
+    """The smallest and the largest side of any."""
+    found = [side for look in looks for side in (look.height, look.width)]
+    return min(found), max(found)
+
+
+def _digest(root: Path, files: Sequence[Path], columns: dict[str, np.ndarray], captions: Sequence[str]) -> str:
+    """See `FolderSource`; of the files' contents only their lengths, for which none has to be read."""
+    found = hashlib.sha256()
+    for file in files:
+        found.update(f"{file.relative_to(root).as_posix()}\0{file.stat().st_size}\0".encode())
+    for name, values in columns.items():
+        found.update(name.encode() + values.tobytes())
+    found.update("\0".join(captions).encode())
+    return found.hexdigest()
 
 
 def _conversion(settings: DataSettings, root: Path, looks: list[_Look]) -> tuple[Conversion, tuple[int, int, int]]:

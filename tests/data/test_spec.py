@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -25,6 +26,16 @@ def test_through_json_and_back(name):
     assert restored.num_examples == 12
     assert all(isinstance(array.dtype, np.dtype) for array in restored.arrays.values())
     assert all(isinstance(array.shape, tuple) for array in restored.arrays.values())
+
+
+def test_changes():
+    before = DataSpec({"image": ArraySpec((4, 4, 3), np.dtype(np.uint8))}, tuple("abcdefghij"), 7, "before")
+    assert before.changes(before) == before.changes(replace(before, digest="")) == []
+    assert replace(before, digest="now").changes(before) == [
+        "files of the same number with other names, labels or lengths"
+    ]
+    assert len(replace(before, classes=tuple("abcdefghik")).changes(before)) == 1
+    assert replace(before, num_examples=9).changes(before) == ["7 training examples and now 9"]
 
 
 def test_every_kind_of_array_through_json():
