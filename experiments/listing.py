@@ -37,8 +37,9 @@ VERB_SYSTEMS = {
 
 MODULE_SYSTEMS = {
     "experiments.search gan --over width=16:64 generator-optimizer.learning-rate=1e-5:1e-2:log": ("F22", "S35"),
-    "gdl_jax.metrics.pairs REFERENCES ESTIMATES": ("LA26", "10.5", "10.6"),
+    "gdl_jax.metrics.pairs REFERENCES ESTIMATES": ("LA26", "10.5"),
     "gdl_jax.metrics.texts REAL GENERATED": ("8.5",),
+    "gdl_jax.pictures.sounds REFERENCES ESTIMATES --page sounds.html": ("10.6",),
 }
 """Those that are something to do with files, or with many runs."""
 

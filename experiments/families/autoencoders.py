@@ -15,9 +15,10 @@ from gdl_jax.data.source import DataSettings
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.errors import UsageError
 from gdl_jax.losses.likelihood import Bernoulli, DiscretisedLogistic, Gaussian, Likelihood, SquaredError
-from gdl_jax.models.autoencoder import Autoencoder, Corruption, DenoisingAutoencoder
+from gdl_jax.models.autoencoder import Autoencoder, DenoisingAutoencoder
 from gdl_jax.models.vae import VAE
 from gdl_jax.networks.conv_autoencoder import WithScale
+from gdl_jax.steps.augmentation import Corruption
 from gdl_jax.steps.optimizers import Optimizer
 
 Pooling = Literal["pooling_repeat", "pooling_corner", "pooling_switch"]

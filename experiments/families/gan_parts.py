@@ -12,7 +12,6 @@ import optax
 
 from experiments.families.gan_architectures import Pair, without_batch_norm
 from experiments.families.gans import TwoPlayer
-from gdl_jax.data.augmentation import Change, diff_augment, instance_noise
 from gdl_jax.data.source import DataSettings
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.errors import UsageError
@@ -26,6 +25,7 @@ from gdl_jax.models.monitored_gan import MonitoredGAN
 from gdl_jax.networks.conditional import LabelledGenerator
 from gdl_jax.networks.dcgan import Downsampling, leaky_relu
 from gdl_jax.networks.dense_gan import DenseDiscriminator
+from gdl_jax.steps.augmentation import Change, diff_augment, instance_noise
 from gdl_jax.steps.head_start import head_start
 from gdl_jax.steps.optimizers import Optimizer
 

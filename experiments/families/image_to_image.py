@@ -16,9 +16,9 @@ from gdl_jax.data.source import DataSettings
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.errors import UsageError
 from gdl_jax.layers.normalisation import BatchNorm
-from gdl_jax.models.autoencoder import Corruption
 from gdl_jax.models.image_to_image import DenoisingGAN
 from gdl_jax.networks.resnet_translation import ResNetJudge, ResNetTranslator
+from gdl_jax.steps.augmentation import Corruption
 from gdl_jax.steps.optimizers import Optimizer
 
 

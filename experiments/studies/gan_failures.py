@@ -16,7 +16,6 @@ from jaxtyping import Float, Key
 
 from experiments.registry import Findings, Study, register
 from experiments.studies.gaussian_gans import Mixture, extent, plane, point_gan, start, train
-from gdl_jax.data.augmentation import instance_noise
 from gdl_jax.losses.adversarial import minimax, non_saturating, three_sources
 from gdl_jax.losses.labels import Labels
 from gdl_jax.losses.penalties import gradient_penalty, r1
@@ -25,6 +24,7 @@ from gdl_jax.models.gan import GAN, Regulariser
 from gdl_jax.networks.dense_gan import DenseDiscriminator
 from gdl_jax.pictures.charts import INK, SOFT, chart, legend_outside
 from gdl_jax.pictures.curves import PALETTE
+from gdl_jax.steps.augmentation import instance_noise
 from gdl_jax.steps.phases import run_phases
 from gdl_jax.steps.random import stream_key
 from gdl_jax.steps.state import TrainState

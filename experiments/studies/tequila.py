@@ -20,12 +20,12 @@ from gdl_jax.data.source import DataSettings, Split, load
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.data.transforms import to_uint8
 from gdl_jax.errors import UsageError
+from gdl_jax.losses.classification import fast_gradient_sign
 from gdl_jax.metrics.classifiers import shipped_classifier
 from gdl_jax.metrics.divergences import jensen_shannon
 from gdl_jax.metrics.pixel_statistics import column_centroids, moments, slopes
 from gdl_jax.metrics.specifications import grey_elements, unseen
 from gdl_jax.metrics.two_sample import distribution_function, kolmogorov_smirnov
-from gdl_jax.models.fast_gradient_sign import fast_gradient_sign
 from gdl_jax.models.model import Samples
 from gdl_jax.pictures.charts import INK, SOFT, chart, strips
 from gdl_jax.pictures.curves import PALETTE

@@ -11,9 +11,9 @@ from experiments.verbs.codes import Coded, Images, OnCodes, encode_data, encodes
 from experiments.verbs.opening import check_num
 from gdl_jax.data.source import Split
 from gdl_jax.errors import UsageError, nearest
+from gdl_jax.latents import attribute_vector
 from gdl_jax.metrics.latent import share_of_nearest
 from gdl_jax.metrics.readout import area_under_curve, fit_readout
-from gdl_jax.models.latents import attribute_vector
 from gdl_jax.pictures.captions import captioned, named_rows, titled
 
 FEWEST = 2

@@ -21,6 +21,7 @@ from experiments.verbs.codes import (
 from experiments.verbs.opening import check_num
 from gdl_jax.data.source import load
 from gdl_jax.errors import UsageError
+from gdl_jax.latents import plane, principal_axes
 from gdl_jax.metrics.latent import (
     INACTIVE_VARIANCE,
     class_areas,
@@ -31,7 +32,6 @@ from gdl_jax.metrics.latent import (
     prior_check,
     quantiles,
 )
-from gdl_jax.models.latents import plane, principal_axes
 from gdl_jax.pictures.captions import captioned, histograms, short, ticked, titled
 from gdl_jax.pictures.latent import scatter_image
 

@@ -21,9 +21,9 @@ from gdl_jax.data.spec import DataSpec
 from gdl_jax.data.transforms import to_uint8
 from gdl_jax.errors import UsageError
 from gdl_jax.files import write_atomically, write_json
+from gdl_jax.latents import slerp
 from gdl_jax.metrics.suite import best_of
 from gdl_jax.models.gan import GAN
-from gdl_jax.models.latents import slerp
 from gdl_jax.models.model import LatentModel, Model, Reconstructs, Samples
 from gdl_jax.models.vae import VAE, Images, reparameterize
 from gdl_jax.pictures.grid import grid, rows, save_png

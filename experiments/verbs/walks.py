@@ -17,8 +17,8 @@ from experiments.verbs.opening import check_num
 from gdl_jax.data.source import Split
 from gdl_jax.data.transforms import to_uint8
 from gdl_jax.errors import UsageError
+from gdl_jax.latents import lerp, slerp
 from gdl_jax.metrics.neighbours import nearest
-from gdl_jax.models.latents import lerp, slerp
 from gdl_jax.models.model import LatentModel
 from gdl_jax.pictures.captions import named_rows, titled
 from gdl_jax.pictures.grid import save_gif, strip

@@ -1,14 +1,14 @@
 """Estimates against their references, file by file: `python -m gdl_jax.metrics.pairs REFERENCES ESTIMATES`.
 
 Images (PSNR, SSIM), masks (intersection over union, Dice, accuracy) or sounds (signal-to-noise ratios) of the same
-names in two or more folders. Of sounds `--page` writes a page with waveforms, spectrograms and players.
+names in two or more folders. For sounds to be seen and heard there is `gdl_jax.pictures.sounds`.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -19,20 +19,18 @@ from PIL import Image, UnidentifiedImageError
 from gdl_jax.data.images import with_channels
 from gdl_jax.data.sound import read_wav
 from gdl_jax.errors import UsageError, run_module
-from gdl_jax.files import json_text, write_text
+from gdl_jax.files import json_text
+from gdl_jax.losses.reconstruction import psnr
 from gdl_jax.metrics.classification import accuracy, class_iou, confusion_matrix
-from gdl_jax.metrics.similarity import dice, iou, psnr, segmental_snr, snr, ssim
-from gdl_jax.pictures.sounds import Clip, sound_page
+from gdl_jax.metrics.similarity import dice, iou, segmental_snr, snr, ssim
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
-MOST_CLIPS = 24
-"""On a page."""
 
 Values = dict[str, float]
 Pair = tuple[Path, Path]
 
 MEANINGS = {
-    "psnr": "peak signal-to-noise ratio in dB, mean over the images",
+    "psnr": "peak signal-to-noise ratio in dB, at the most 100, mean over the images",
     "ssim": "structural similarity, 11x11 Gaussian window, mean over the images (Wang et al. 2004)",
     "iou": "intersection over union of what is above half, 1 where both are empty, mean over the masks",
     "dice": "Dice's coefficient, likewise",
@@ -58,7 +56,7 @@ def compare_pairs(
     Raises:
         UsageError: a folder without such files, a missing or damaged file, or a pair that does not fit together.
     """
-    kind, names = _names(references)
+    kind, names = names_of(references)
     if masks is not None and kind != "images":
         raise UsageError(f"{references} holds sounds, and --masks is for images; leave it out.")
     measure: Callable[[Sequence[Pair]], Values]
@@ -70,7 +68,7 @@ def compare_pairs(
         measure = _images if masks is None else _binary_masks
     found = {}
     for folder in estimates:
-        pairs = _pairs(references, folder, names)
+        pairs = paired(references, folder, names)
         said = {"references": str(references), "estimates": str(folder), "pairs": len(pairs)}
         said |= {"void": void} if masks == "classes" else {}
         found[str(folder)] = {
@@ -80,30 +78,12 @@ def compare_pairs(
     return found
 
 
-def clips_of(references: Path, estimates: Sequence[Path]) -> list[Clip]:
-    """The first sounds of a folder, each with its estimates.
+def names_of(folder: Path) -> tuple[Literal["sounds", "images"], list[str]]:
+    """What kind of files the folder and those in it hold, and their paths from there, in order.
 
     Raises:
-        UsageError: see `compare_pairs`.
+        UsageError: there is no such folder, or it has no such files, or both kinds.
     """
-    kind, names = _names(references)
-    if kind != "sounds":
-        raise UsageError(f"{references} holds no sounds, and --page is of sounds; leave it out.")
-    clips = []
-    for name in names[:MOST_CLIPS]:
-        clean, rate = read_wav(references / name)
-        sounds, words = {references.name: clean}, {}
-        for folder in estimates:
-            (pair,) = _pairs(references, folder, [name])
-            ratios = _ratios(*pair)
-            label = folder.name if folder.name not in sounds else str(folder)
-            sounds[label] = read_wav(pair[1])[0]
-            words[label] = f"SNR {ratios['snr']:.1f} dB, segmental {ratios['segmental_snr']:.1f} dB"
-        clips.append(Clip(name, rate, sounds, words))
-    return clips
-
-
-def _names(folder: Path) -> tuple[Literal["sounds", "images"], list[str]]:
     if not folder.is_dir():
         raise UsageError(f"There is no folder {folder}.")
     files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
@@ -115,7 +95,12 @@ def _names(folder: Path) -> tuple[Literal["sounds", "images"], list[str]]:
     return ("sounds", sounds) if sounds else ("images", images)
 
 
-def _pairs(references: Path, estimates: Path, names: Sequence[str]) -> list[Pair]:
+def paired(references: Path, estimates: Path, names: Sequence[str]) -> list[Pair]:
+    """Each reference and its estimate.
+
+    Raises:
+        UsageError: an estimate is missing.
+    """
     if not estimates.is_dir():
         raise UsageError(f"There is no folder {estimates}.")
     missing = [name for name in names if not (estimates / name).is_file()]
@@ -138,10 +123,15 @@ def _means(pairs: Sequence[Pair], measure: Callable[[Path, Path], Values]) -> Va
 
 
 def _sounds(pairs: Sequence[Pair]) -> Values:
-    return _means(pairs, _ratios)
+    return _means(pairs, ratios)
 
 
-def _ratios(wanted: Path, found: Path) -> Values:
+def ratios(wanted: Path, found: Path) -> Values:
+    """The signal-to-noise ratios of two WAV files, in dB.
+
+    Raises:
+        UsageError: one of them cannot be read, or they differ in rate or length.
+    """
     (clean, rate), (estimate, other) = read_wav(wanted), read_wav(found)
     if rate != other:
         raise UsageError(f"{found} has {other} samples a second, and {wanted} {rate}; resample it first.")
@@ -201,37 +191,21 @@ def _read(path: Path, mode: str | None = None) -> np.ndarray:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Prints a line for each value, or JSON; writes the page."""
+    """Prints a line for each value, or JSON."""
     parser = argparse.ArgumentParser(prog="python -m gdl_jax.metrics.pairs", description=__doc__.splitlines()[0])
     parser.add_argument("references", type=Path, help="folder of what is wanted: images, masks or sounds (.wav)")
     parser.add_argument("estimates", type=Path, nargs="+", help="folders with files of the same names")
     parser.add_argument("--masks", choices=("binary", "classes"), help="images are masks: white is inside, or classes")
     parser.add_argument("--void", type=int, default=-1, help="with classes: the number that does not count")
-    parser.add_argument("--page", type=Path, help="of sounds: HTML file with waveforms, spectrograms and players")
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     options = parser.parse_args(arguments)
-    if options.page is not None and options.page.suffix != ".html":
-        raise UsageError(f"--page {options.page} has to end in .html.")
     found = compare_pairs(options.references, options.estimates, masks=options.masks, void=options.void)
-    if options.page is not None:
-        clips = clips_of(options.references, options.estimates)
-        write_text(options.page, _page(options.references, found, clips))
     if options.json:
         print(json_text(found))
         return
     for folder, results in found.items():
         for name, result in results.items():
             print(f"{folder:<32} {name:<24} {result['value']:.6g}")
-    if options.page is not None:
-        print(options.page)
-
-
-def _page(references: Path, found: Mapping[str, Mapping[str, Any]], clips: Sequence[Clip]) -> str:
-    head = ("estimates", "SNR, dB", "segmental SNR, dB")
-    rows = [(folder, *(f"{result['value']:.2f}" for result in results.values())) for folder, results in found.items()]
-    pairs = next(iter(found.values()))["snr"]["protocol"]["pairs"]
-    shown = f"{pairs} sounds" if pairs <= len(clips) else f"the first {len(clips)} of {pairs} sounds"
-    return sound_page(f"Sounds of {references}", f"{shown}, on equal axes within a row.", clips, [head, *rows])
 
 
 if __name__ == "__main__":

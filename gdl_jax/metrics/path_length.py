@@ -13,9 +13,9 @@ from jax import Array
 from jaxtyping import Float
 
 from gdl_jax.errors import UsageError
+from gdl_jax.latents import lerp, slerp
 from gdl_jax.metrics.decoder import Decoder, FloatImages
 from gdl_jax.metrics.kernel import Estimate
-from gdl_jax.models.latents import lerp, slerp
 from gdl_jax.steps.random import stream_key
 
 BATCH = 128

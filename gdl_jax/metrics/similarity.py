@@ -22,18 +22,6 @@ LEAST_ENERGY = 1e-10
 """Keeps a logarithm finite where sounds are silent or equal."""
 
 
-def psnr(images: Images, references: Images) -> Float[np.ndarray, " num"]:
-    """Peak signal-to-noise ratio in dB of images in [0, 1]: -10 log10(mean squared error); infinite where equal.
-
-    Raises:
-        ValueError: the shapes differ.
-    """
-    _check_same(images, references)
-    errors = np.square(images.astype(np.float64) - references).mean((1, 2, 3))
-    with np.errstate(divide="ignore"):
-        return -10 * np.log10(errors)
-
-
 def ssim(images: Images, references: Images) -> Float[np.ndarray, " num"]:
     """Structural similarity of images in [0, 1], at most 1: Wang et al. 2004 (doi:10.1109/TIP.2003.819861), eq. 13.
 

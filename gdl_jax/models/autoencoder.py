@@ -14,42 +14,12 @@ from jaxtyping import Float, Key, PyTree
 
 from gdl_jax.errors import UsageError
 from gdl_jax.losses.likelihood import bernoulli_nll, sum_over_event
-from gdl_jax.steps.devices import split_batch
 from gdl_jax.steps.meters import Metrics
 from gdl_jax.steps.phases import Batch, Outcome, Phase, run_phases
 from gdl_jax.steps.state import TrainState, init_network
 
 Images = Float[Array, "num height width channels"]
 Codes = Float[Array, "num latent"]
-
-LEAST_MSE = 1e-10
-"""A peak signal-to-noise ratio is 100 dB at the most, so that a perfect image does not make a mean infinite."""
-
-
-@dataclass(frozen=True)
-class Corruption:
-    """Noise on images in [0, 1].
-
-    Attributes:
-        kind: "masking": each pixel is 0 with probability `amount` (Vincent et al. 2008, section 2.3, where the number
-            of such pixels is fixed); "salt_and_pepper": with that probability it is 0 or 1, either as likely;
-            "gaussian": N(0, amount^2) is added to every value, and the sum cut to [0, 1].
-        amount: a probability, or a standard deviation.
-    """
-
-    kind: Literal["masking", "salt_and_pepper", "gaussian"] = "masking"
-    amount: float = 0.25
-
-    def __call__(self, images: Images, key: Key[Array, ""]) -> Images:
-        """The corrupted images."""
-        k_where, k_what = jax.random.split(key)
-        if self.kind == "gaussian":
-            return jnp.clip(images + self.amount * split_batch(jax.random.normal(k_where, images.shape)), 0.0, 1.0)
-        pixels = (*images.shape[:3], 1)
-        hit = split_batch(jax.random.bernoulli(k_where, self.amount, pixels))
-        if self.kind == "masking":
-            return jnp.where(hit, 0.0, images)
-        return jnp.where(hit, split_batch(jax.random.bernoulli(k_what, shape=pixels)).astype(images.dtype), images)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,9 +187,3 @@ class DenoisingAutoencoder(Autoencoder):
 
     def _seen(self, images: Images, key: Key[Array, ""]) -> Images:
         return self.corrupt(images, key)
-
-
-def psnr(images: Images, wanted: Images) -> Float[Array, " num"]:
-    """Peak signal-to-noise ratio in dB of images in [0, 1]: 10 log10(1 / mean squared error), at the most 100."""
-    mse = jnp.square(images - wanted).mean(axis=(1, 2, 3))
-    return -10 * jnp.log10(jnp.maximum(mse, LEAST_MSE))

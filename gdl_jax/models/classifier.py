@@ -11,8 +11,8 @@ import optax
 from jax import Array
 from jaxtyping import Float, Int, Key, PyTree
 
-from gdl_jax.data.transforms import random_crop
 from gdl_jax.losses.classification import softmax_cross_entropy
+from gdl_jax.steps.augmentation import random_crop
 from gdl_jax.steps.meters import Metrics
 from gdl_jax.steps.phases import Batch, Outcome, Phase, run_phases
 from gdl_jax.steps.state import TrainState, init_network

@@ -20,12 +20,12 @@ from gdl_jax.losses.classification import softmax_cross_entropy
 from gdl_jax.losses.labels import Labels
 from gdl_jax.losses.likelihood import dequantise
 from gdl_jax.losses.penalties import Penalty
-from gdl_jax.models.recalibration import recalibrated
 from gdl_jax.steps.constraints import clip_weights
 from gdl_jax.steps.devices import split_batch
 from gdl_jax.steps.ema import update_ema
 from gdl_jax.steps.meters import Metrics
 from gdl_jax.steps.phases import Batch, Outcome, Phase, batches_per_step, run_phases
+from gdl_jax.steps.recalibration import recalibrated
 from gdl_jax.steps.state import TrainState, init_network
 
 View = Callable[[Array, Array, Array], Array]

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float, Key, PyTree
 
-from gdl_jax.losses.reconstruction import mean_absolute_error
-from gdl_jax.models.autoencoder import Corruption, psnr
+from gdl_jax.losses.reconstruction import mean_absolute_error, psnr
 from gdl_jax.models.gan import AdversarialModel, Examples, Losses, Made, Round
+from gdl_jax.steps.augmentation import Corruption
 from gdl_jax.steps.phases import Batch, Outcome
 from gdl_jax.steps.state import TrainState
 

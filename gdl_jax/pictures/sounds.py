@@ -1,14 +1,24 @@
-"""Sounds side by side on a page: waveform, spectrogram and player of each, on equal axes."""
+"""Sounds side by side on a page: waveform, spectrogram and player of each, on equal axes.
+
+Of the WAV files of the same names in two or more folders:
+`python -m gdl_jax.pictures.sounds REFERENCES ESTIMATES --page sounds.html`.
+"""
 
 from __future__ import annotations
 
+import argparse
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from gdl_jax.data.sound import wav_bytes
+from gdl_jax.data.sound import read_wav, wav_bytes
+from gdl_jax.errors import UsageError, run_module
+from gdl_jax.files import write_text
+from gdl_jax.metrics.pairs import compare_pairs, names_of, paired, ratios
 from gdl_jax.pictures.curves import escape
 from gdl_jax.pictures.page import data_address, page, png_address, table
 
@@ -17,6 +27,8 @@ WIDTH, HEIGHT = 480, 70
 WINDOW_SECONDS = 0.032
 FLOOR = -80.0
 """In dB under the loudest point of a clip; what is lower is black."""
+MOST_CLIPS = 24
+"""On a page of files."""
 
 Sound = Float[np.ndarray, " samples"]
 
@@ -54,6 +66,33 @@ def sound_page(title: str, summary: str, clips: Sequence[Clip], scores: Sequence
         "clips": "".join(map(_section, clips)),
     }
     return page("sounds", parts)
+
+
+def clips_of(references: Path, estimates: Sequence[Path]) -> list[Clip]:
+    """The first sounds of a folder, each with its estimates.
+
+    Args:
+        references: folder of what is wanted.
+        estimates: folders with files of the same names.
+
+    Raises:
+        UsageError: a folder without sounds, a missing or damaged file, or a pair that does not fit together.
+    """
+    kind, names = names_of(references)
+    if kind != "sounds":
+        raise UsageError(f"{references} holds no sounds, and this page is of sounds; give folders of .wav files.")
+    clips = []
+    for name in names[:MOST_CLIPS]:
+        clean, rate = read_wav(references / name)
+        sounds, words = {references.name: clean}, {}
+        for folder in estimates:
+            (pair,) = paired(references, folder, [name])
+            found = ratios(*pair)
+            label = folder.name if folder.name not in sounds else str(folder)
+            sounds[label] = read_wav(pair[1])[0]
+            words[label] = f"SNR {found['snr']:.1f} dB, segmental {found['segmental_snr']:.1f} dB"
+        clips.append(Clip(name, rate, sounds, words))
+    return clips
 
 
 def spectrogram(sound: Sound, rate: int, *, seconds: float = WINDOW_SECONDS) -> Float[np.ndarray, "frequencies frames"]:
@@ -109,3 +148,27 @@ def _coloured(power: Float[np.ndarray, "frequencies frames"]) -> UInt8[np.ndarra
 
     level = np.clip(1 - power / FLOOR, 0, 1)[::-1]
     return (255 * colormaps["inferno"](level)[..., :3]).round().astype(np.uint8)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Writes the page."""
+    parser = argparse.ArgumentParser(prog="python -m gdl_jax.pictures.sounds", description=__doc__.splitlines()[0])
+    parser.add_argument("references", type=Path, help="folder of what is wanted, .wav files")
+    parser.add_argument("estimates", type=Path, nargs="+", help="folders with files of the same names")
+    parser.add_argument("--page", type=Path, required=True, help="HTML file to write")
+    options = parser.parse_args(arguments)
+    if options.page.suffix != ".html":
+        raise UsageError(f"--page {options.page} has to end in .html.")
+    clips = clips_of(options.references, options.estimates)
+    found = compare_pairs(options.references, options.estimates)
+    rows = [(folder, *(f"{result['value']:.2f}" for result in results.values())) for folder, results in found.items()]
+    pairs = next(iter(found.values()))["snr"]["protocol"]["pairs"]
+    shown = f"{pairs} sounds" if pairs <= len(clips) else f"the first {len(clips)} of {pairs} sounds"
+    scores = [("estimates", "SNR, dB", "segmental SNR, dB"), *rows]
+    text = sound_page(f"Sounds of {options.references}", f"{shown}, on equal axes within a row.", clips, scores)
+    write_text(options.page, text)
+    print(options.page)
+
+
+if __name__ == "__main__":
+    sys.exit(run_module(main))

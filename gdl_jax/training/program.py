@@ -17,8 +17,9 @@ from jaxtyping import Int, UInt8
 
 from gdl_jax.data.pipeline import Pipeline
 from gdl_jax.data.source import ArraySpec
-from gdl_jax.data.transforms import random_flip, scale, to_uint8
+from gdl_jax.data.transforms import scale, to_uint8
 from gdl_jax.models.model import Model, Reconstructs, Samples
+from gdl_jax.steps.augmentation import random_flip
 from gdl_jax.steps.devices import put, replicated, split_along
 from gdl_jax.steps.meters import Metrics
 from gdl_jax.steps.phases import Batch

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from gdl_jax.errors import UsageError
+from gdl_jax.latents import slerp
 from gdl_jax.metrics.decoder import Decoder
 from gdl_jax.metrics.path_length import PathSettings, path_length
-from gdl_jax.models.latents import slerp
 
 MATRIX = np.random.default_rng(0).normal(size=(6, 16)).astype(np.float32) / 10
 

@@ -29,7 +29,7 @@ from gdl_jax import runtime
 runtime.set_defaults()
 import jax.numpy as jnp
 from experiments.launch import launch
-from gdl_jax.models.latents import slerp
+from gdl_jax.latents import slerp
 
 try:
     slerp(jnp.zeros((2, 3)), jnp.zeros((3, 3)), 0.5)

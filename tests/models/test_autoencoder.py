@@ -15,10 +15,12 @@ from scipy import special
 from gdl_jax.data.digits import load as load_digits
 from gdl_jax.data.source import DataSettings
 from gdl_jax.errors import UsageError
-from gdl_jax.models.autoencoder import Autoencoder, Corruption, DenoisingAutoencoder, psnr
+from gdl_jax.losses.reconstruction import psnr
+from gdl_jax.models.autoencoder import Autoencoder, DenoisingAutoencoder
 from gdl_jax.models.model import Denoises, Evaluates, Reconstructs, Samples
 from gdl_jax.networks.dense_autoencoder import DenseDecoder, DenseEncoder
 from gdl_jax.networks.pooling_autoencoder import PoolingEncoder, UnpoolingDecoder
+from gdl_jax.steps.augmentation import Corruption
 
 jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 

@@ -14,9 +14,9 @@ import pytest
 
 from gdl_jax.layers.normalisation import BatchNorm
 from gdl_jax.losses.adversarial import non_saturating
-from gdl_jax.models.autoencoder import Corruption
 from gdl_jax.models.image_to_image import DenoisingGAN, ImageToImageGAN
 from gdl_jax.models.model import Decodes, Denoises, Encodes, Evaluates, Model, Reconstructs, Samples
+from gdl_jax.steps.augmentation import Corruption
 from gdl_jax.steps.devices import make_mesh, replicated, split_along
 from gdl_jax.steps.phases import run_phases
 

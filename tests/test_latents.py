@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gdl_jax.models.latents import attribute_vector, lerp, plane, principal_axes, slerp
+from gdl_jax.latents import attribute_vector, lerp, plane, principal_axes, slerp
 
 path = jax.jit(slerp)
 

@@ -1,22 +1,72 @@
-"""What a discriminator gets to see of images, real and generated alike: functions (images, key, step) -> images.
+"""What a step does to images at random before a network sees them: flips, crops, noise, a discriminator's views.
 
-Gradients go through all of them to the generator.
+Views are functions (images, key, step) -> images, of real and generated ones alike. Gradients go through all of them to
+the generator.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Int, Key, Num
 
-from gdl_jax.data.transforms import random_crop
+from gdl_jax.steps.devices import split_batch
 
 Images = Float[Array, "batch height width channels"]
 Change = Literal["colour", "translation", "cutout"]
+
+
+def random_flip(
+    images: Num[Array, "batch height width channels"], key: Key[Array, ""]
+) -> Num[Array, "batch height width channels"]:
+    """Mirrors each image left to right with probability 1/2."""
+    flips = jax.random.bernoulli(key, shape=(images.shape[0], 1, 1, 1))
+    return jnp.where(flips, images[:, :, ::-1], images)
+
+
+def random_crop(
+    images: Num[Array, "batch height width channels"], key: Key[Array, ""], padding: int
+) -> Num[Array, "batch height width channels"]:
+    """Cuts each image anew out of itself framed by `padding` zeros: a shift by up to so many pixels, both ways.
+
+    He et al. 2016 (arXiv:1512.03385), section 4.2, with a padding of 4. Where the range is [-1, 1] the frame is grey.
+    """
+    if padding == 0:
+        return images
+    framed = jnp.pad(images, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+    corners = jax.random.randint(key, (len(images), 2), 0, 2 * padding + 1)
+    return jax.vmap(lambda image, corner: jax.lax.dynamic_slice(image, (*corner, 0), images.shape[1:]))(framed, corners)
+
+
+@dataclass(frozen=True)
+class Corruption:
+    """Noise on images in [0, 1].
+
+    Attributes:
+        kind: "masking": each pixel is 0 with probability `amount` (Vincent et al. 2008, section 2.3, where the number
+            of such pixels is fixed); "salt_and_pepper": with that probability it is 0 or 1, either as likely;
+            "gaussian": N(0, amount^2) is added to every value, and the sum cut to [0, 1].
+        amount: a probability, or a standard deviation.
+    """
+
+    kind: Literal["masking", "salt_and_pepper", "gaussian"] = "masking"
+    amount: float = 0.25
+
+    def __call__(self, images: Images, key: Key[Array, ""]) -> Images:
+        """The corrupted images."""
+        k_where, k_what = jax.random.split(key)
+        if self.kind == "gaussian":
+            return jnp.clip(images + self.amount * split_batch(jax.random.normal(k_where, images.shape)), 0.0, 1.0)
+        pixels = (*images.shape[:3], 1)
+        hit = split_batch(jax.random.bernoulli(k_where, self.amount, pixels))
+        if self.kind == "masking":
+            return jnp.where(hit, 0.0, images)
+        return jnp.where(hit, split_batch(jax.random.bernoulli(k_what, shape=pixels)).astype(images.dtype), images)
 
 
 def instance_noise(deviation: optax.Schedule) -> Callable[[Images, Array, Array], Images]:

@@ -1,12 +1,10 @@
-"""What a discriminator sees of images."""
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
-from gdl_jax.data.augmentation import diff_augment, instance_noise
+from gdl_jax.steps.augmentation import diff_augment, instance_noise, random_crop, random_flip
 
 KEY, STEP = jax.random.key(0), jnp.int32(0)
 IMAGES = jax.random.uniform(jax.random.key(1), (400, 8, 8, 3), minval=-1)
@@ -59,3 +57,39 @@ def test_gradients_go_through_all_of_them():
     slope = jax.jit(jax.grad(lambda x: jnp.square(view(x, KEY, STEP)).sum()))(IMAGES[:4])
     assert np.isfinite(slope).all()
     assert (np.asarray(slope) != 0).any((1, 2, 3)).all()
+
+
+def test_flip_mirrors_whole_images_left_to_right_and_about_half_of_them():
+    images = np.random.default_rng(0).integers(0, 256, (1000, 3, 4, 2), np.uint8)
+    flipped = np.asarray(jax.jit(random_flip)(images, jax.random.key(0)))
+    assert flipped.dtype == np.uint8
+    mirrored = (flipped == images[:, :, ::-1]).all((1, 2, 3))
+    kept = (flipped == images).all((1, 2, 3))
+    assert (mirrored ^ kept).all()
+    assert abs(mirrored.mean() - 0.5) < 5 * 0.5 / np.sqrt(1000)
+
+
+def test_flips_are_a_function_of_the_key():
+    images = jnp.arange(64 * 4, dtype=jnp.float32).reshape(64, 1, 4, 1)
+    one, again, other = (np.asarray(random_flip(images, jax.random.key(i))) for i in (0, 0, 1))
+    np.testing.assert_array_equal(one, again)
+    assert (one != other).any()
+
+
+def test_crops_are_shifts_of_the_framed_image_and_all_occur_alike():
+    images = np.random.default_rng(0).integers(1, 256, (3000, 4, 5, 2), np.uint8)
+    found = np.asarray(jax.jit(random_crop, static_argnums=2)(images, jax.random.key(0), 1))
+    assert found.dtype == np.uint8
+    framed = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    matches = [(found == framed[:, y : y + 4, x : x + 5]).all((1, 2, 3)) for y in range(3) for x in range(3)]
+    np.testing.assert_array_equal(np.sum(matches, axis=0), 1)
+    counts = np.sum(matches, axis=1)
+    assert abs(counts - 3000 / 9).max() < 5 * np.sqrt(3000 / 9)
+
+
+def test_crops_are_a_function_of_the_key_and_without_padding_there_is_none():
+    images = jax.random.uniform(jax.random.key(3), (16, 4, 4, 1))
+    one, again, other = (np.asarray(random_crop(images, jax.random.key(i), 4)) for i in (0, 0, 1))
+    np.testing.assert_array_equal(one, again)
+    assert (one != other).any()
+    assert random_crop(images, jax.random.key(0), 0) is images
