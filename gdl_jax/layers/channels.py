@@ -88,7 +88,7 @@ def _sum_of_blocks(function: Callable[..., Array], *xs: Float[Array, "*rest chan
     return _product_with_ones(sums[0])
 
 
-def _blocks(x: Float[Array, "*rest channels"]) -> list[Float[Array, "*rest channels"]]:
+def _blocks(x: Float[Array, "*rest channels"]) -> list[Float[Array, "*part channels"]]:
     """Equal parts of the images."""
     blocks = [x]
     for axis in range(1, x.ndim - 1):
