@@ -62,8 +62,9 @@ class Seeded(OnCheckpoint):
     seed: int = 0
     """Of the random numbers."""
     out: Path | None = None
-    """PNG picture, or .npz with the array "samples", uint8 (num, height, width, channels), and "label", int32 (num,),
-    of a model that draws classes (default: WORKDIR/samples/VERB_STEP.png)."""
+    """One picture of all (.png); or .npz with the array "samples", uint8 (num, height, width, channels), and "label",
+    int32 (num,), of a model that draws classes; or, with no suffix, a new folder for a PNG of each. What compare takes
+    is the last two (default: WORKDIR/samples/VERB_STEP.png)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,6 +193,10 @@ def _write(
     out = options.out or Shelf(run, options.workdir / "samples").path(name, ".png")
     if out.suffix == ".npz":
         write_atomically(out, lambda file: np.savez_compressed(file, samples=images, **more))
+    elif not out.suffix:
+        out.mkdir(exist_ok=True)
+        for number, image in enumerate(images):
+            save_png(out / f"{number:06d}.png", image, zoom=1)
     else:
         save_png(out, picture)
     print(out)
@@ -240,7 +245,10 @@ def check_out(out: Path | None, suffixes: tuple[str, ...]) -> None:
     if out is None:
         return
     if out.suffix not in suffixes:
-        raise UsageError(f"--out {out} has to end in {' or '.join(suffixes)}.")
+        named = " or ".join(filter(None, suffixes)) + (", or in nothing, for a folder" if "" in suffixes else "")
+        raise UsageError(f"--out {out} has to end in {named}.")
+    if not out.suffix and out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"--out {out} exists already; a folder of images has to be new or empty.")
     if not out.parent.is_dir():
         raise UsageError(f"The folder {out.parent} of --out does not exist; make it first.")
 
@@ -254,7 +262,7 @@ def check_num(num: int, option: str = "num", least: int = 1) -> None:
 def sample(options: Sample) -> None:
     """`sample WORKDIR`."""
     check_num(options.num)
-    check_out(options.out, (".png", ".npz"))
+    check_out(options.out, (".png", ".npz", ""))
     run = open_run(options.workdir, options.checkpoint)
     if not isinstance(run.model, Samples):
         raise UsageError(f"{run.saved['name']} draws no images; use evaluate.")
@@ -292,7 +300,7 @@ def sampled_classes(model: Model, num: int) -> Int[np.ndarray, " {num}"] | None:
 def reconstruct(options: Reconstruct) -> None:
     """`reconstruct WORKDIR`."""
     check_num(options.num)
-    check_out(options.out, (".png", ".npz"))
+    check_out(options.out, (".png", ".npz", ""))
     run = open_run(options.workdir, options.checkpoint)
     if not isinstance(run.model, Reconstructs):
         raise UsageError(
@@ -331,7 +339,7 @@ def interpolate(options: Interpolate) -> None:
     """`interpolate WORKDIR`."""
     check_num(options.num)
     check_num(options.points, "points", 2)
-    check_out(options.out, (".png", ".npz"))
+    check_out(options.out, (".png", ".npz", ""))
     run = open_run(options.workdir, options.checkpoint)
     if not isinstance(run.model, LatentModel):
         raise UsageError(f"{run.saved['name']} has no latent vectors to interpolate; use sample.")

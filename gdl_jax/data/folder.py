@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Int
 from PIL import Image
 
-from gdl_jax.data.images import Conversion, fitted_shape, is_colour, orientation
+from gdl_jax.data.images import Channels, Conversion, fitted_shape, is_colour, orientation
 from gdl_jax.data.source import ArraySpec, DataSettings, Split
 from gdl_jax.errors import UsageError
 
@@ -127,8 +127,12 @@ def load(settings: DataSettings, split: Split) -> FolderSource:
     )
 
 
-def load_whole(root: Path) -> FolderSource:
+def load_whole(
+    root: Path, *, size: int | None = None, crop: int | None = None, channels: Channels | None = None
+) -> FolderSource:
     """Opens every image of a folder, whatever its sub-folders, for who cannot do without one of them.
+
+    Size, crop and channels are those of `DataSettings`.
 
     Raises:
         UsageError: there is no such folder, it holds no image, one cannot be read, or the images differ in size.
@@ -143,11 +147,8 @@ def load_whole(root: Path) -> FolderSource:
         raise UsageError(
             f"{len(damaged)} of {len(files)} images in {root} cannot be read ({_some(damaged)}); repair or remove them."
         )
-    sizes = {(look.height, look.width) for look in seen.values()}
-    if len(sizes) > 1:
-        examples = _some(f"{height}x{width}" for height, width in sorted(sizes))
-        raise UsageError(f"The images in {root} differ in size ({examples}); make them one size first.")
-    conversion, shape = _conversion(DataSettings(name="folder", dir=root), root, list(seen.values()))
+    settings = DataSettings(name="folder", dir=root, size=size, crop=crop, channels=channels)
+    conversion, shape = _conversion(settings, root, list(seen.values()), "--size")
     spec = {"image": ArraySpec(shape, np.dtype(np.uint8))}
     return FolderSource(root.resolve().name, tuple(files), conversion, spec, {}, (), (), (), _sides(seen.values()), "")
 
@@ -274,14 +275,16 @@ def _digest(root: Path, files: Sequence[Path], columns: dict[str, np.ndarray], c
     return found.hexdigest()
 
 
-def _conversion(settings: DataSettings, root: Path, looks: list[_Look]) -> tuple[Conversion, tuple[int, int, int]]:
+def _conversion(
+    settings: DataSettings, root: Path, looks: list[_Look], option: str = "--data.size"
+) -> tuple[Conversion, tuple[int, int, int]]:
     """What becomes of every image, and the shape that all of them get."""
     channels = settings.channels or (3 if any(look.colour for look in looks) else 1)
     shapes = {fitted_shape(look.height, look.width, crop=settings.crop, size=settings.size) for look in looks}
     if len(shapes) > 1:
         examples = _some([f"{height}x{width}" for height, width in sorted(shapes)])
         raise UsageError(
-            f"The images in {root} differ in size ({examples}): say --data.size (pixels, for example 64), and each is "
+            f"The images in {root} differ in size ({examples}): say {option} (pixels, for example 64), and each is "
             "cut to a square and resized."
         )
     return Conversion(channels, settings.crop, settings.size), (*shapes.pop(), channels)

@@ -38,8 +38,11 @@ class Conversion:
             OSError: the file is no image, or a damaged one.
         """
         with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as image:
-            fitted = fit(eight_bit(upright(image)), crop=self.crop, size=self.size)
-            return pixels(fitted, self.channels)
+            return self.of(upright(image))
+
+    def of(self, image: Image.Image) -> UInt8[np.ndarray, "height width channels"]:
+        """The same of an image that is open and upright."""
+        return pixels(fit(eight_bit(image), crop=self.crop, size=self.size), self.channels)
 
 
 def orientation(image: Image.Image) -> int:

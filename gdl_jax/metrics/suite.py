@@ -327,7 +327,7 @@ def measure(sets: Sets, names: Sequence[str], protocol: Mapping[str, Any]) -> di
     """
     if sets.real.shape[1:] != sets.fake.shape[1:]:
         shapes = ("x".join(map(str, images.shape[1:])) for images in (sets.real, sets.fake))
-        raise UsageError("The images are of two sizes, {} and {}; make them one first.".format(*shapes))
+        raise UsageError("The images are of two sizes, {} and {}; --size and --channels make them one.".format(*shapes))
     check_names(names)
     units = sets.features.count(sets.real.shape[1:])
     classes = 0 if sets.shares is None else len(sets.shares)

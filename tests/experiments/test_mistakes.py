@@ -189,7 +189,7 @@ def test_changed_settings_are_refused_with_the_difference(launch, says, dcgan, s
         (["sample", "RUN", "--num", "few"], "'few'"),
         (["sample", "RUN", "--nmu", "3"], "did you mean '--num'?"),
         (["sample", "RUN", "--width", "8"], "no setting --width"),
-        (["sample", "RUN", "--out", "a.jpg"], "a.jpg has to end in .png or .npz"),
+        (["sample", "RUN", "--out", "a.jpg"], "a.jpg has to end in .png or .npz, or in nothing"),
         (["sample", "RUN", "--out", "nowhere/a.png"], "nowhere"),
         (["sample", "RUN", "stray"], "'stray'"),
         (["interpolate", "RUN", "--points", "1"], "--points is 1; it has to be 2 or more"),

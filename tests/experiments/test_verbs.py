@@ -30,7 +30,7 @@ def enlarged(grey):
     return grey[..., 0].repeat(zoom, 0).repeat(zoom, 1)
 
 
-def test_sample_is_a_function_of_the_seed(launch, dcgan, tmp_path, snapshot):
+def test_sample_is_a_function_of_the_seed(launch, says, dcgan, tmp_path, snapshot):
     before = snapshot(dcgan.workdir)
     first = drawn(launch, dcgan, tmp_path / "a.npz", "--num", 7, "--seed", 3)
     again = drawn(launch, dcgan, tmp_path / "b.npz", "--num", 7, "--seed", 3)
@@ -45,6 +45,11 @@ def test_sample_is_a_function_of_the_seed(launch, dcgan, tmp_path, snapshot):
     answer = launch("sample", dcgan.workdir, "--num", 7, "--seed", 3, "--out", tmp_path / "a.png")
     assert answer.code == 0
     np.testing.assert_array_equal(picture(tmp_path / "a.png"), enlarged(grid(first)))
+    words = "sample", dcgan.workdir, "--num", 7, "--seed", 3, "--out", tmp_path / "each"
+    assert launch(*words).code == 0
+    for image, path in zip(first, sorted((tmp_path / "each").iterdir()), strict=True):
+        np.testing.assert_array_equal(picture(path), image[..., 0])
+    says(launch(*words), "each exists already; a folder of images has to be new or empty")
     assert snapshot(dcgan.workdir) == before
 
 

@@ -207,6 +207,32 @@ def test_two_folders(folders, capsys):
     assert abs(float(value)) < 1e-6
 
 
+def test_a_file_of_samples_and_images_of_other_sizes(folders, tmp_path, capsys):
+    np.savez(tmp_path / "b.npz", samples=noise(70, 128, seed=1))
+    compare.main([str(folders / "a"), str(folders / "b"), "--json"])
+    wanted = json.loads(capsys.readouterr().out)
+    compare.main([str(folders / "a"), str(tmp_path / "b.npz"), "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert {k: v["value"] for k, v in found.items()} == {k: v["value"] for k, v in wanted.items()}
+
+    images = noise(70, 128, seed=1).repeat(4, 1).repeat(3, 2).repeat(3, 3)
+    (tmp_path / "wide").mkdir()
+    for i, image in enumerate(images):
+        Image.fromarray(image).save(tmp_path / "wide" / f"{i}.png")
+    np.savez(tmp_path / "wide.npz", samples=images)
+    to = compare.Fit(size=8, crop=20, channels=1)
+    made = [compare.read_images(tmp_path / name, to) for name in ("wide", "wide.npz")]
+    assert made[0].shape == (70, 8, 8, 1)
+    order = sorted(range(70), key=lambda i: f"{i}.png")
+    np.testing.assert_array_equal(made[0], made[1][order])
+    compare.main([str(folders / "a"), str(tmp_path / "wide.npz"), "--metrics=kid", "--size=8", "--channels=1"])
+    assert "kid [pixels]" in capsys.readouterr().out
+    np.savez(tmp_path / "bad.npz", samples=images[0])
+    for path, fragment in (("bad.npz", r"uint8 \(32, 24, 3\); expected uint8 \(num"), ("no.npz", "no.npz has no read")):
+        with pytest.raises(UsageError, match=fragment):
+            compare.main([str(folders / "a"), str(tmp_path / path)])
+
+
 def test_mistakes_of_folders(folders, tmp_path):
     def says(real, fake, match, **options):
         with pytest.raises(UsageError, match=match):
@@ -226,7 +252,7 @@ def test_mistakes_of_folders(folders, tmp_path):
     (b / "5.png").write_text("text")
     says(a, b, r"2 of 70 images in .* cannot be read \(3\.png, 5\.png\); repair or remove them")
     save(few / "0.png", noise(1, 128, 9)[0])
-    says(a, few, r"The images in .* differ in size \(8x8, 9x9\); make them one size first")
+    says(a, few, r"The images in .* differ in size \(8x8, 9x9\): say --size \(pixels, for example 64\)")
     other = tmp_path / "other"
     other.mkdir()
     save(other / "0.png", noise(1, 128, 9)[0])
