@@ -9,7 +9,8 @@ are; LOW:HIGH:log evenly by the logarithm; A,B,C one of them. Trials are a funct
 command again goes on where it was, with more --trials or --seeds too.
 
 The folder gets the runs, search.json, and search.png: the measure by each setting, and what the best of fewer trials
-would have been to expect, without which two searches of unequal length cannot be compared.
+would have been to expect, without which two searches of unequal length cannot be compared. Runs that diverge are
+counted and left out of means and pictures; trials with such runs come last.
 """
 
 from __future__ import annotations
@@ -312,7 +313,8 @@ def _figure(axes: Sequence[Axis], ranked: Sequence[Trial], better: End):
         if len(values := _finite(first)):
             plot.axhline(values.mean(), color=INK, linestyle=":", linewidth=1)
         if axis.choices:
-            plot.set(xticks=range(len(axis.choices)), xticklabels=axis.choices)
+            num = len(axis.choices)
+            plot.set(xticks=range(num), xticklabels=axis.choices, xlim=(-0.5, num - 0.5))
         elif axis.log:
             plot.set_xscale("log")
         plot.set(xlabel=axis.setting, title=f"By {axis.setting.rpartition('.')[2].replace('-', ' ')}")
@@ -323,6 +325,7 @@ def _figure(axes: Sequence[Axis], ranked: Sequence[Trial], better: End):
     if len(values := _finite(first)):
         plots[-1].axhline(values.mean(), color=INK, linestyle=":", linewidth=1, label="settings as they are")
         plots[-1].legend()
+    plots[-1].xaxis.get_major_locator().set_params(integer=True)
     plots[-1].set(title="Expected best of k trials", xlabel="k")
     return figure
 

@@ -12,14 +12,18 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+import flax.linen as nn
 import jax
 import numpy as np
 import pytest
 from PIL import Image
 
 from experiments.registry import load_all, load_studies, read_catalogue
+from experiments.studies.gan_tricks import DATA, GANTricks, Score, standard_errors
 from experiments.studies.manifolds import GENERATORS
 from experiments.studies.monitors import energy_distance
+from gdl_jax.data.source import load
+from gdl_jax.data.spec import DataSpec
 
 STUDIES = load_studies()
 
@@ -509,6 +513,34 @@ def test_gan_failures(of):
     assert numbers["fifty to one/mean_distance_of_pairs"] < 0.5 < 1.5 < numbers["one to one/mean_distance_of_pairs"]
     assert numbers["few data, alone/other_data_taken_for_wanted"] > 0.9
     assert numbers["few data, other data rejected/other_data_taken_for_wanted"] < 0.6
+
+
+def test_gan_tricks(of):
+    numbers = of("gan_tricks").numbers
+    assert numbers["training images/classes"] == 10
+    assert numbers["training images/distance"] < 1
+    # After thirty steps nothing is learnt, and the two kinds of runs have nothing in common but the data.
+    assert min(numbers[f"{name}/distance"] for name in ("all_kept", "max_pools")) > 5
+    assert numbers["all_kept/distance"] != numbers["max_pools/distance"]
+    kept, broken = ([Score(x, 10.0, 0.0, 0.0) for x in values] for values in ((1.0, 3.0), (4.0, 8.0)))
+    # Variances 2 and 8 of two each: a difference of 4 at an error of the root of 5.
+    assert standard_errors(broken, kept, "distance") == pytest.approx(4 / np.sqrt(5))
+
+
+def test_every_rule_that_gan_tricks_breaks_changes_the_model():
+    study, data = GANTricks(), DataSpec.of(load(DATA, "train"))
+    models = {name: study.model(changes, data) for name, changes in study.runs().items()}
+    told = [
+        (m.discriminator.downsampling, m.latent_distribution, m.labels is None, m.discriminator.dropout_rate,
+         m.discriminator.activation is nn.relu, m.discriminator.kernels, m.generator.kernels)
+        for m in models.values()
+    ]  # fmt: skip
+    kept, broken = ("strided", "normal", False, 0.2, False, (4, 4), (4, 4)), ("max_pool", "uniform", True, 0.0, True)
+    assert told[0] == kept
+    assert told[-1] == (*broken, (5, 5), (5, 5))
+    for place, each in enumerate(told[1:-1]):
+        changed = [i for i in range(len(kept)) if each[i] != kept[i]]
+        assert changed == ([place] if place < 5 else [5, 6])
 
 
 def test_gaussian_mixtures(of):
