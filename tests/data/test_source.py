@@ -180,7 +180,7 @@ def test_unknown_name_says_the_nearest_and_how_to_use_a_folder(name, sentence):
 
 @pytest.mark.parametrize("field", ["size", "crop", "num_examples"])
 def test_settings_refuse_numbers_below_one(field):
-    with pytest.raises(UsageError, match=rf"--data\.{field} is 0, but must be at least 1"):
+    with pytest.raises(UsageError, match=rf"--data\.{field.replace('_', '-')} is 0, but must be at least 1"):
         DataSettings(**{field: 0})
 
 
