@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
@@ -21,6 +23,9 @@ BUILT_IN = ("digits", "faces", "folder", "noise", "shapes", "triangles")
 READ_BLOCK = 512
 
 LARGEST_SIZE = 8192
+
+LEAST_STACKED = 25_600
+"""Stacked images of a split, where it has fewer examples: as many as Metz et al. draw samples."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +150,69 @@ class Subset:
     def take(self, indices: Int[np.ndarray, " n"]) -> dict[str, np.ndarray]:
         """The subset's examples at `indices`, in this order."""
         return self.source.take(self.indices[indices])
+
+
+@dataclass(frozen=True, eq=False)
+class Stacked:
+    """Three random examples of a grey set as the red, green and blue of one image: many modes that can be counted.
+
+    Metz et al. 2017 (arXiv:1611.02163), section 3.3.1: "Stacked MNIST", whose three digits make 1,000 classes.
+
+    Attributes:
+        source: of grey images with labels.
+        seed: of the triples.
+    """
+
+    source: Source
+    seed: int = 0
+
+    def __post_init__(self):
+        if self.source.spec["image"].shape[-1] != 1 or "label" not in self.source.spec:
+            raise UsageError(
+                f"--data.stacked makes grey images with labels into colours, and {self.source.name!r} has none; leave "
+                "it out, or set --data.channels 1."
+            )
+
+    @property
+    def name(self) -> str:
+        """After that of the source."""
+        return f"stacked_{self.source.name}"
+
+    @property
+    def spec(self) -> dict[str, ArraySpec]:
+        """Shape and dtype of each array of one example."""
+        height, width, _ = self.source.spec["image"].shape
+        return {"image": ArraySpec((height, width, 3), np.dtype(np.uint8)), "label": ArraySpec((), np.dtype(np.int32))}
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the three, red first: "0 0 7"; their numbers are digits of the label's."""
+        return tuple(" ".join(names) for names in itertools.product(self.source.classes, repeat=3))
+
+    @cached_property
+    def triples(self) -> Int[np.ndarray, "num 3"]:
+        """The examples that are red, green and blue."""
+        num = max(len(self.source), LEAST_STACKED)
+        return np.random.default_rng(self.seed).integers(0, len(self.source), (num, 3))
+
+    @property
+    def labels(self) -> Int[np.ndarray, " num"]:
+        """Of all examples."""
+        return self._joined(self.source.labels[self.triples])
+
+    def __len__(self) -> int:
+        return len(self.triples)
+
+    def take(self, indices: Int[np.ndarray, " n"]) -> dict[str, np.ndarray]:
+        """The examples at `indices`, in this order."""
+        found = self.source.take(self.triples[indices].reshape(-1))
+        images = found["image"][..., 0].reshape(len(indices), 3, *found["image"].shape[1:3])
+        labels = found["label"].reshape(-1, 3)
+        return {"image": np.moveaxis(images, 1, -1), "label": self._joined(labels)}
+
+    def _joined(self, labels: Int[np.ndarray, "n 3"]) -> Int[np.ndarray, " n"]:
+        num = len(self.source.classes)
+        return (labels @ np.array([num**2, num, 1])).astype(np.int32)
 
 
 def class_numbers(wanted: Sequence[str], classes: Sequence[str], setting: str = "--data.classes") -> tuple[int, ...]:
@@ -288,7 +356,7 @@ def load(settings: DataSettings, split: Split) -> Source:
             raise UsageError(f"The images of {settings.name!r} have no labels: leave --data.classes out.")
         source = of_classes(source, settings.classes, source.labels)
     if settings.stacked:
-        source = importlib.import_module("gdl_jax.data.stacked").Stacked(source, settings.seed)
+        source = Stacked(source, settings.seed)
     return source
 
 

@@ -32,7 +32,7 @@ SHIPPED: Mapping[str, Path] = {path.stem: path for path in sorted(FOLDER.glob("*
 """Of each data set that has one; `python -m experiments.feature_classifiers` makes them."""
 
 STACKED = tuple(f"stacked_{name}" for name in ("digits", "mnist", "fashion_mnist"))
-"""Three of such images as colours of one: see `gdl_jax.data.stacked`. The classifier looks at each colour."""
+"""Three of such images as colours of one: see `gdl_jax.data.source.Stacked`. The classifier looks at each colour."""
 
 KEY = "classifier of gdl_jax"
 """Of the metadata, the only one: a file with several has them in any order, and so no digest that stays the same."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gdl_jax.data.source import DataSettings, Source, load, resident
-from gdl_jax.data.stacked import Stacked
+from gdl_jax.data.source import DataSettings, Source, Stacked, load, resident
 from gdl_jax.errors import UsageError
 from gdl_jax.metrics.classifiers import default_features
 
