@@ -200,9 +200,44 @@ def _sentence(box: str) -> str:
             break
         message.append(line)
     text = " ".join(message).strip() or "The settings could not be read."
-    text = _placed(text)
-    text = re.sub(r"no type matching (\S+) could be instantiated from \['(.*?)'\].*", r"expected \1, not '\2'", text)
+    text = _in_plain_words(_placed(text))
     return text if text.endswith(".") else text + "."
+
+
+PLAIN_WORDS = (
+    (r"Missing from .*: PATH .*", "Give the folder of a run, such as runs/dcgan."),
+    (r"Missing value for argument '(\S+)'.*", r"\1 needs a value."),
+    (r"no type matching (\S+) could be instantiated from \['(.*?)'\].*", r"expected \1, not '\2'"),
+    (r"invalid literal for int\(\) with base 10: (.*)", r"expected INT, not \1"),
+    (r"could not convert string to float: (.*)", r"expected FLOAT, not \1"),
+    (r"Error parsing (--\S+): expected (.*), not ('.*')", r"\1 is \3; it has to be \2"),
+    (r"Error parsing (?=--)", ""),
+    (r"\{None\}\|(.*)", r"\1 or None"),
+    (r"\bINT\b", "a whole number"),
+    (r"\bFLOAT\b", "a number"),
+)
+"""What tyro says, and how we say it; one after the other."""
+
+SETTINGS_OF = {
+    "wgan": "--loss wasserstein",
+    "wgan-gp": "--loss wasserstein --penalty gradient",
+    "lsgan": "--loss least_squares",
+    "bgan": "--loss boundary_seeking",
+    "rgan": "--loss relativistic",
+    "ragan": "--loss relativistic_average",
+}
+"""What losses are called elsewhere."""
+
+
+def _in_plain_words(text: str) -> str:
+    found = re.match(r"invalid choice '(.*)' for argument '(--\S+)'\. Expected one of \((.*)\)", text)
+    if found is not None:
+        value, setting, choices = found[1], found[2], re.findall(r"'(.*?)'", found[3])
+        known = SETTINGS_OF.get(value.lower().replace("_", "-")) if setting == "--loss" else None
+        return f"{setting} is {value!r}: " + (f"write {known}." if known else nearest(value, choices))
+    for pattern, words in PLAIN_WORDS:
+        text = re.sub(pattern, words, text)
+    return text
 
 
 def _placed(text: str) -> str:

@@ -36,6 +36,9 @@ NAMES = [
     (["experiments.families.gans:DCGNA"], "did you mean 'DCGAN'?"),
     (["no_such_module:Mine"], "'no_such_module'"),
     (["json:Mine"], "json has no experiment 'Mine'"),
+    (["gan", "--loss", "wgan"], "--loss is 'wgan': write --loss wasserstein. See"),
+    (["gan", "--loss", "WGAN_GP"], "write --loss wasserstein --penalty gradient. See"),
+    (["gan", "--penalty", "xyzzy"], "--penalty is 'xyzzy': expected one of: dragan, gradient, none,"),
     (["dcgan", "--preset", "smok"], "no preset 'smok': did you mean 'smoke'?"),
     (["dcgan", "--preset=xyzzy"], "lanham_upsampling"),
     (["dcgan", "--preset"], "preset"),
@@ -49,16 +52,16 @@ SETTINGS = [
     (["--batch_sizes", "3"], "did you mean '--batch-size'?"),
     (["--data.nmae", "digits"], "did you mean '--data.name'?"),
     (["--optimizer.learning-rat", "1"], "did you mean '--optimizer.learning-rate'?"),
-    (["--steps", "many"], "--steps: invalid literal for int() with base 10: 'many'"),
-    (["--steps", "1.5"], "'1.5'"),
-    (["--steps"], "'--steps'"),
-    (["--optimizer.learning-rate", "fast"], "'fast'"),
+    (["--steps", "many"], "error: --steps is 'many'; it has to be a whole number. See"),
+    (["--steps", "1.5"], "--steps is '1.5'; it has to be a whole number."),
+    (["--steps"], "error: --steps needs a value."),
+    (["--optimizer.learning-rate", "fast"], "--optimizer.learning-rate is 'fast'; it has to be a number."),
     (["--optimizer.learning-rate", "-1"], "error: --optimizer.learning-rate is -1.0; it has to be above 0."),
     (["--optimizer.warmup-steps", "3", "--optimizer.linear-steps", "2"], "the 3 of --optimizer.warmup-steps"),
-    (["--data.size", "large"], "'large'"),
-    (["--dtype", "float16"], "('float32', 'bfloat16')"),
-    (["--architecture", "smal"], "'small'"),
-    (["--tensorboard", "maybe"], "true or false, not 'maybe'"),
+    (["--data.size", "large"], "--data.size is 'large'; it has to be a whole number or None."),
+    (["--dtype", "float16"], "--dtype is 'float16': did you mean 'bfloat16'?"),
+    (["--architecture", "smal"], "did you mean 'small'?"),
+    (["--tensorboard", "maybe"], "--tensorboard is 'maybe'; it has to be true or false."),
     (["stray"], "'stray' is not expected"),
     (["--steps", "0"], "--steps is 0; it has to be 1 or more"),
     (["--seed", "-1"], "--seed is -1; it has to be from 0 to 4294967295"),
@@ -176,7 +179,8 @@ def test_changed_settings_are_refused_with_the_difference(launch, says, dcgan, s
 @pytest.mark.parametrize(
     ("words", "fragment"),
     [
-        (["sample"], "PATH"),
+        (["sample"], "error: Give the folder of a run, such as runs/dcgan. See"),
+        (["side_by_side"], "error: Give the folder of a run"),
         (["sample", "nowhere"], "no folder nowhere"),
         (["sample", "file"], "no folder file"),
         (["sample", "some"], "some holds no run"),
@@ -227,7 +231,7 @@ def test_the_process_says_it_and_exits_with_2(tmp_path, encoding):
         timeout=120,
     )
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("error: Error parsing --steps: invalid literal for int() with base 10: 'many'.")
+    assert done.stderr.startswith("error: --steps is 'many'; it has to be a whole number.")
     assert done.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir())
 
