@@ -1,4 +1,4 @@
-"""Random search over an experiment's settings, each with several seeds: Lucic et al. 2018, Are GANs Created Equal?
+r"""Random search over an experiment's settings, each with several seeds: Lucic et al. 2018, Are GANs Created Equal?
 
     python -m experiments.search gan --trials 12 --seeds 0 1 2 \
         --over generator-optimizer.learning-rate=1e-5:1e-2:log width=16:64 loss=hinge,least_squares -- --steps 2000
@@ -51,7 +51,7 @@ Trial = dict[str, Any]
 class Search:
     """Train an experiment with settings drawn at random, each with several seeds, and say which are best."""
 
-    name: Annotated[str, tyro.conf.Positional]
+    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
     """Of the experiment."""
     over: tuple[str, ...]
     """SETTING=RANGE: LOW:HIGH, LOW:HIGH:log or A,B,C."""

@@ -45,7 +45,7 @@ def trained(
 @register(
     "training_monitor",
     paper="Valle, Hands-On GANs with Keras, chapter 5; Chintala et al. 2016, How to train a GAN",
-    systems=("S31",),
+    systems=("S31", "F22"),
 )
 @dataclass(frozen=True, kw_only=True)
 class TrainingMonitor(Study):
