@@ -17,8 +17,9 @@ from gdl_jax.data.source import DataSettings, class_numbers
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.errors import UsageError
 from gdl_jax.layers.normalisation import ConditionalBatchNorm
+from gdl_jax.models.adversarial import ClassTerms, View
 from gdl_jax.models.discrete_gan import DiscreteGAN, black_and_white
-from gdl_jax.models.gan import GAN, ClassTerms, View
+from gdl_jax.models.gan import GAN
 from gdl_jax.networks.conditional import (
     AuxiliaryDiscriminator,
     LabelledDiscriminator,

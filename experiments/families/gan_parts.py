@@ -20,7 +20,8 @@ from gdl_jax.losses import adversarial, relativistic
 from gdl_jax.losses.adversarial import AdversarialLoss
 from gdl_jax.losses.labels import Labels
 from gdl_jax.losses.penalties import Penalty, dragan, drift, gradient_penalty, r1, r2
-from gdl_jax.models.gan import GAN, GreyLevels, Regulariser, View
+from gdl_jax.models.adversarial import Regulariser, View
+from gdl_jax.models.gan import GAN, GreyLevels
 from gdl_jax.models.monitored_gan import MonitoredGAN
 from gdl_jax.networks.conditional import LabelledGenerator
 from gdl_jax.networks.dcgan import Downsampling, leaky_relu

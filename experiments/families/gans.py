@@ -14,7 +14,8 @@ from gdl_jax.data.spec import DataSpec
 from gdl_jax.errors import UsageError
 from gdl_jax.losses.adversarial import non_saturating, wasserstein
 from gdl_jax.losses.penalties import gradient_penalty
-from gdl_jax.models.gan import GAN, Regulariser
+from gdl_jax.models.adversarial import Regulariser
+from gdl_jax.models.gan import GAN
 from gdl_jax.steps.optimizers import Optimizer
 
 

@@ -20,7 +20,8 @@ from gdl_jax.losses.adversarial import minimax, non_saturating, three_sources
 from gdl_jax.losses.labels import Labels
 from gdl_jax.losses.penalties import gradient_penalty, r1
 from gdl_jax.metrics.modes import mixture_coverage, ring
-from gdl_jax.models.gan import GAN, Regulariser
+from gdl_jax.models.adversarial import Regulariser
+from gdl_jax.models.gan import GAN
 from gdl_jax.networks.dense_gan import DenseDiscriminator
 from gdl_jax.pictures.charts import INK, SOFT, chart, legend_outside
 from gdl_jax.pictures.curves import PALETTE

@@ -18,7 +18,8 @@ from experiments.families.gan_parts import LOSSES, PENALTIES, Loss
 from experiments.registry import Findings, Study, register
 from gdl_jax.losses.adversarial import AdversarialLoss
 from gdl_jax.metrics.modes import MixtureCoverage, mixture_coverage, ring, square_grid
-from gdl_jax.models.gan import GAN, Regulariser
+from gdl_jax.models.adversarial import Regulariser
+from gdl_jax.models.gan import GAN
 from gdl_jax.networks.dense_gan import DenseDiscriminator, DenseGenerator
 from gdl_jax.pictures.charts import INK, SOFT, chart, legend_outside
 from gdl_jax.pictures.curves import PALETTE

@@ -17,7 +17,8 @@ from gdl_jax.losses.adversarial import wasserstein
 from gdl_jax.losses.penalties import gradient_penalty
 from gdl_jax.metrics.lipschitz import steepness
 from gdl_jax.metrics.modes import ring
-from gdl_jax.models.gan import GAN, Regulariser
+from gdl_jax.models.adversarial import Regulariser
+from gdl_jax.models.gan import GAN
 from gdl_jax.pictures.charts import INK, SOFT, chart
 from gdl_jax.pictures.curves import PALETTE
 from gdl_jax.steps.phases import run_phases

@@ -20,7 +20,8 @@ from gdl_jax.losses.adversarial import non_saturating, wasserstein
 from gdl_jax.losses.penalties import gradient_penalty
 from gdl_jax.metrics.modes import ring
 from gdl_jax.metrics.monitor import Alarm, Series, running, watch
-from gdl_jax.models.gan import GAN, Regulariser
+from gdl_jax.models.adversarial import Regulariser
+from gdl_jax.models.gan import GAN
 from gdl_jax.pictures.charts import INK, SOFT, chart
 from gdl_jax.pictures.curves import PALETTE
 from gdl_jax.steps.random import stream_key

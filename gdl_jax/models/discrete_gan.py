@@ -11,7 +11,8 @@ from jaxtyping import Float, Int, Key, PyTree
 
 from gdl_jax.losses.adversarial import policy_gradient
 from gdl_jax.losses.likelihood import bernoulli_nll
-from gdl_jax.models.gan import GAN, Losses, Made, Round
+from gdl_jax.models.adversarial import Losses, Made, Round
+from gdl_jax.models.gan import GAN
 from gdl_jax.steps.devices import split_batch
 from gdl_jax.steps.phases import Batch, Outcome
 from gdl_jax.steps.state import TrainState

@@ -10,7 +10,7 @@ from jax import Array
 from jaxtyping import Float, Key, PyTree
 
 from gdl_jax.losses.reconstruction import mean_absolute_error, psnr
-from gdl_jax.models.gan import AdversarialModel, Examples, Losses, Made, Round
+from gdl_jax.models.adversarial import AdversarialModel, Examples, Losses, Made, Round
 from gdl_jax.steps.augmentation import Corruption
 from gdl_jax.steps.phases import Batch, Outcome
 from gdl_jax.steps.state import TrainState

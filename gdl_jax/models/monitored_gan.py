@@ -11,7 +11,8 @@ from jax import Array
 from jaxtyping import Float, Key
 
 from gdl_jax.losses.penalties import points_between, squared_slopes
-from gdl_jax.models.gan import GAN, with_labels
+from gdl_jax.models.adversarial import with_labels
+from gdl_jax.models.gan import GAN
 from gdl_jax.steps.phases import Batch
 from gdl_jax.steps.state import TrainState
 

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Bool, PyTree
 
-from gdl_jax.models.gan import GAN, Examples, Losses, Round
+from gdl_jax.models.adversarial import Examples, Losses, Round
+from gdl_jax.models.gan import GAN
 from gdl_jax.steps.phases import Batch
 from gdl_jax.steps.state import TrainState
 

@@ -14,7 +14,8 @@ import pytest
 
 from gdl_jax.layers.normalisation import BatchNorm
 from gdl_jax.losses.adversarial import non_saturating
-from gdl_jax.models.gan import GAN, Regulariser
+from gdl_jax.models.adversarial import Regulariser
+from gdl_jax.models.gan import GAN
 from gdl_jax.steps.devices import make_mesh, replicated, split_along
 from gdl_jax.steps.phases import run_phases
 

@@ -19,7 +19,8 @@ from experiments.families.gan_parts import LOSSES, PENALTIES
 from gdl_jax.layers.normalisation import BatchNorm, ConditionalBatchNorm
 from gdl_jax.losses.adversarial import AdversarialLoss, non_saturating, wasserstein
 from gdl_jax.losses.penalties import drift, gradient_penalty
-from gdl_jax.models.gan import GAN, Regulariser
+from gdl_jax.models.adversarial import Regulariser
+from gdl_jax.models.gan import GAN
 from gdl_jax.networks.conditional import LabelledDiscriminator, LabelledGenerator, ProjectionDiscriminator
 from gdl_jax.networks.dcgan import Discriminator, Generator, leaky_relu
 from gdl_jax.networks.dense_gan import DenseDiscriminator, DenseGenerator

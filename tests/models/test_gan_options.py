@@ -15,8 +15,9 @@ from gdl_jax.layers.normalisation import BatchNorm
 from gdl_jax.losses.adversarial import non_saturating, wasserstein
 from gdl_jax.losses.labels import Labels
 from gdl_jax.losses.penalties import r1
+from gdl_jax.models.adversarial import ClassTerms, Regulariser
 from gdl_jax.models.discrete_gan import DiscreteGAN, black_and_white
-from gdl_jax.models.gan import GAN, ClassTerms, Regulariser
+from gdl_jax.models.gan import GAN
 from gdl_jax.models.model import Evaluates
 from gdl_jax.models.monitored_gan import MonitoredGAN
 from gdl_jax.models.reweighted_gan import ReweightedGAN
