@@ -73,7 +73,9 @@ def train(job: Job, interrupt: Interrupt) -> Progress:
         carry, progress = _start(job, checkpoints, mesh)
         reporter = stack.enter_context(closing(_open_reporter(job, progress)))
         if progress.step >= settings.steps:
-            reporter.console.say(f"all {settings.steps} steps are done; raise --steps to train on")
+            done = f"all {settings.steps} steps are done"
+            beyond = f"the run is at step {progress.step}, beyond --steps {settings.steps}"
+            reporter.console.say(f"{done if progress.step == settings.steps else beyond}; raise --steps to train on")
             return progress
         check_calls(progress.step, settings)
         _check_disk(job.workdir, carry, settings)
@@ -215,7 +217,7 @@ def _open_reporter(job: Job, progress: Progress) -> Reporter:
         tensorboard=job.settings.tensorboard,
         first_process=jax.process_index() == 0,
     )
-    if progress.step:
+    if 0 < progress.step < job.settings.steps:
         reporter.console.say(f"continuing from step {progress.step}")
     return reporter
 

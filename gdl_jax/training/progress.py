@@ -96,7 +96,9 @@ def check_faults(
     Raises:
         NonFiniteError: there was such an update.
     """
-    for name, fault in jax.device_get(meter.faults).items():
+    found = jax.device_get(meter)
+    nothing_learnt = steps[0] == 1 and not any(found.means[f"{name}/loss"].count for name in found.faults)
+    for name, fault in found.faults.items():
         if not fault.count:
             continue
         wrong = ["the loss"] if fault.loss else []
@@ -104,11 +106,13 @@ def check_faults(
             wrong.append(f"the gradient of {_leaf_name(model, state, name, int(fault.leaf))}")
         what = " and ".join(wrong) or "what the optimiser made of a finite gradient"
         advice = "start anew with a lower learning rate."
+        if nothing_learnt:
+            advice = "no update came before them: these data, initial weights or settings of the loss make it so."
         if checkpoint is not None:
             advice = f"the checkpoint of step {checkpoint} is good: go on from it with --on-nonfinite skip, or {advice}"
         raise NonFiniteError(
-            f"In step {int(fault.step) + 1}, {what} of phase {name!r} was not finite ({int(fault.count)} such updates "
-            f"in steps {steps[0]} to {steps[1]}); {advice}"
+            f"In step {int(fault.step) + 1}, {what} of phase {name!r} {'were' if len(wrong) > 1 else 'was'} not finite "
+            f"({int(fault.count)} such updates in steps {steps[0]} to {steps[1]}); {advice}"
         )
 
 

@@ -37,3 +37,8 @@ def test_device_arrays_and_bfloat16_are_taken():
     np.testing.assert_array_equal(
         to_uint8(np.asarray(jnp.array([0.0, 0.5, 1.0], jnp.bfloat16)), (0.0, 1.0)), [0, 128, 255]
     )
+
+
+def test_what_is_no_number_is_said_and_becomes_0(caplog):
+    np.testing.assert_array_equal(to_uint8(np.array([np.nan, -1.0, np.inf]), (-2.0, 0.0)), [0, 128, 255])
+    assert caplog.messages == ["1 of 3 values of images are no numbers (NaN); they become 0."]

@@ -21,6 +21,10 @@ def test_the_same_command_when_all_is_done(launch, copied, snapshot):
     assert (answer.code, answer.err) == (0, "")
     assert "all 20 steps are done; raise --steps to train on" in answer.out
     assert "compiled" not in answer.out
+    assert "continuing" not in answer.out
+    beyond = launch(*SMOKE, copied, "--steps", 15)
+    assert beyond.code == 0
+    assert "the run is at step 20, beyond --steps 15; raise --steps to train on" in beyond.out
     after = snapshot(copied)
     png = {name: v for name, v in before.items() if name.endswith(".png") or name.startswith("checkpoints/20/")}
     assert len(png) > 3

@@ -19,7 +19,7 @@ def nan_at(step):
 
 def test_stops_at_the_next_look_and_the_checkpoint_before_is_good(train_line, line, tmp_path):
     wanted = train_line("wanted", line(), steps=10)
-    sentence = r"^In step 12, the loss and the gradient of line/colour of phase 'fit' w.* checkpoint of step 10 is good"
+    sentence = r"^In step 12, the loss and the gradient of line/colour of phase 'fit' were not .* of step 10 is good"
     with pytest.raises(NonFiniteError, match=sentence):
         train_line("found", line(nan_at(11)))
     lines = (tmp_path / "found" / "metrics.jsonl").read_text()
@@ -34,6 +34,12 @@ def test_stops_at_the_next_look_and_the_checkpoint_before_is_good(train_line, li
 def test_the_sentence_speaks_of_no_checkpoint_where_there_is_none(train_line, line):
     with pytest.raises(NonFiniteError, match=r"^In step 2, ((?!checkpoint).)*$"):
         train_line("found", line(nan_at(1)))
+
+
+def test_where_nothing_was_learnt_the_learning_rate_is_not_blamed(train_line, line):
+    sentence = r"^In step 1, .* no update came before them: these data, initial weights or settings of the loss"
+    with pytest.raises(NonFiniteError, match=sentence):
+        train_line("found", line(lambda now: jnp.nan))
 
 
 def test_skips_and_counts(train_line, line):
@@ -63,7 +69,9 @@ def test_the_launcher_says_it_in_one_sentence(run):
     diverging = ("--optimizer.learning-rate", "1e30", "--steps", 6, "--log-every", 2, "--checkpoint-every", 2)
     ended = run.train(*diverging)
     assert ended.code == 1
-    sentence = r"error: In step \d+, (the loss|.*the gradient of \w+/\S+) of phase '(discriminator|generator)' was not "
+    sentence = (
+        r"error: In step \d+, (the loss|.*the gradient of \w+/\S+) of phase '(discriminator|generator)' (was|were) not "
+    )
     assert re.match(sentence, ended.err), ended.err
     assert ended.err.count("\n") == 1
 
