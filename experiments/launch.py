@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import sys
+from pathlib import Path
 
 import jax
 
 from experiments import listing, workdir
-from experiments.command_line import Launch, parse_training
+from experiments.command_line import Launch, parse_training, to_arguments
 from experiments.dry_run import dry_run, parameters
 from experiments.registry import VERBS, Experiment, Study, find
 from experiments.study import run_study
@@ -37,6 +39,8 @@ def launch(arguments: list[str]) -> int:
     try:
         if arguments[0] == "list":
             listing.show(arguments[1:])
+        elif arguments[0] == "continue":
+            return continue_run(arguments[1:])
         elif arguments[0] in VERBS:
             # Training starts sooner without them.
             from experiments.verbs.every_verb import run_verb
@@ -68,20 +72,50 @@ def _fail(sentence: str, code: int) -> int:
     return code
 
 
-def run_experiment(entry: type[Experiment], arguments: list[str]) -> int:
-    """Trains, or continues to."""
-    name = arguments[0]
+def continue_run(arguments: list[str]) -> int:
+    """`continue WORKDIR [--steps N ...]`: trains on with the settings of the folder, of which some may change.
+
+    Raises:
+        UsageError: there is no run, or a setting may not change.
+    """
+    usage = "python -m experiments.run continue WORKDIR [--steps N ...]"
+    if arguments in (["-h"], ["--help"]):
+        print(f"{usage}: trains on with the settings of the folder; those that change no step's result may be given.")
+        return 0
+    if not arguments or arguments[0].startswith("-"):
+        raise UsageError(f"Give the folder of a run, such as runs/dcgan: {usage}.")
+    if "--restart" in arguments:
+        raise UsageError("--restart starts anew and does not continue; leave it out, or give the experiment's name.")
+    folder, changes = arguments[0], arguments[1:]
+    saved = workdir.read(Path(folder))
+    settings = [*to_arguments(saved["config"]), "--workdir", folder, *changes]
+    said = [*shlex.split(saved["command"].removeprefix(workdir.command([]))), *changes]
+    return run_experiment(find(saved["name"]), [saved["name"], *settings], said)
+
+
+def run_experiment(entry: type[Experiment], arguments: list[str], said: list[str] | None = None) -> int:
+    """Trains, or continues to.
+
+    Args:
+        entry: what.
+        arguments: its name, its settings and those of the launch.
+        said: the same as a user writes them, for config.json; None for `arguments`.
+
+    Returns:
+        The exit code.
+    """
+    name, said = arguments[0], said or arguments
     options, experiment = parse_training(name, entry, arguments[1:])
     connect(options)
     if options.compile_cache:
         keep_compiled_programs()
     check_divisible(experiment.batch_size, make_mesh())
-    job = prepare(name, options, experiment, arguments)
+    job = prepare(name, options, experiment, said)
     if job is None:
         return 0
     with Interrupt() as interrupt:
         progress = train(job, interrupt)
-    again = workdir.command(arguments).replace(" --restart", "")
+    again = workdir.command(said).replace(" --restart", "")
     if jax.process_index() == 0:
         if progress.step:
             print(f"report: {write_report(job.workdir)}")

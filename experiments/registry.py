@@ -181,7 +181,7 @@ def find(name: str) -> type[Experiment] | type[Study]:
 
 
 VERBS = (
-    *("list", "sample", "reconstruct", "interpolate", "evaluate", "report", "export"),
+    *("list", "continue", "sample", "reconstruct", "interpolate", "evaluate", "report", "export"),
     *("codes", "scatter", "latent_grid", "prior_check", "sweep", "morph", "attributes", "arithmetic"),
     *("neighbours", "modes", "birthday", "human_study", "filters", "probe", "steepness", "side_by_side"),
 )

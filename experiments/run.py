@@ -31,7 +31,9 @@ Start here:
   python -m experiments.run NAME --preset paper --workdir runs/mine --steps 5000 --data.name mnist
   python -m experiments.run my_package.my_module:MyExperiment
 
-The same command again continues a run. What to do with one:
+The same command again continues a run, and so does
+  python -m experiments.run continue runs/dcgan --steps 8000
+What to do with one:
   sample, reconstruct, interpolate, evaluate, report, export, each with the workdir:
   python -m experiments.run sample runs/dcgan --num 64 --seed 3 --out grid.png
 and with the latent space of one:

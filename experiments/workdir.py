@@ -74,8 +74,9 @@ def check(workdir: Path, name: str, experiment: Experiment, *, restart: bool) ->
     if changed and not restart:
         listed = ", ".join(f"{key} was {before.get(key)} and is {now.get(key)}" for key in changed)
         raise UsageError(
-            f"The run in {workdir} has other settings ({listed}); give them as they were to continue it, "
-            "choose another --workdir, or delete it and start anew with --restart."
+            f"The run in {workdir} has other settings ({listed}); continue it with its own by "
+            f"`{command(['continue', str(workdir)])}`, choose another --workdir, or delete it and start anew with "
+            "--restart."
         )
 
 

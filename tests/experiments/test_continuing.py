@@ -61,6 +61,23 @@ def test_more_steps_continue_and_other_intervals_are_accepted(launch, copied, dc
     assert (copied / "samples" / "000022.png").exists()
 
 
+def test_the_folder_alone_is_enough(launch, runs, says, tmp_path):
+    moved = shutil.copytree(runs("dcgan", "--width", "6", "--data.classes", "3", "8").workdir, tmp_path / "moved")
+    before = json.loads((moved / "config.json").read_text())
+    answer = launch("continue", moved, "--steps", 22)
+    assert (answer.code, answer.err) == (0, "")
+    assert "continuing from step 20" in answer.out
+    assert max(steps_of(moved)) == 22
+    after = json.loads((moved / "config.json").read_text())
+    assert after["config"] == before["config"] | {"steps": 22}
+    assert after["command"] == before["command"] + " --steps 22"
+    answer = launch("continue", moved, "--width", 8)
+    says(answer, "width was 6 and is 8", f"`python -m experiments.run continue {moved}`")
+    for words in (["--steps", 30], [], [tmp_path / "nowhere"], [moved, "--restart"]):
+        says(launch("continue", *words), "such as runs/dcgan" if words[-1:] != ["--restart"] else "--restart")
+    assert launch("continue", "--help").out.startswith("python -m experiments.run continue WORKDIR")
+
+
 def test_a_run_from_before_a_setting_was_there_has_its_default(launch, says, copied):
     path = copied / "config.json"
     saved = json.loads(path.read_text())

@@ -25,7 +25,6 @@ def test_where_to_start(launch, words):
 def test_where_to_start_is_said_without_importing_jax(tmp_path):
     script = """
 import sys
-from experiments.command_line import parse_training
 from experiments.run import main
 code = main([])
 slow = {"jax", "flax", "numpy", "tyro", "orbax"} & set(sys.modules)
