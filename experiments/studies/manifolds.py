@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import ClassVar, NamedTuple
 
 import jax
@@ -93,8 +92,8 @@ class Manifold(Study):
         data = to_uint8(render(parameters_of(rng.uniform(size=(500, 4))), SIZE), (0.0, 1.0))[..., None]
         numbers, drawn, distances = {}, {}, {}
         for name, fault in GENERATORS.items():
-            decoder = Decoder(lambda key, num: jax.random.normal(key, (num, 5)), partial(generate, fault))
-            made = jax.jit(decoder.decode)(decoder.draw(stream_key(self.seed, "samples"), len(data)))
+            decoder = Decoder(lambda key, num: jax.random.normal(key, (num, 5)), generate, fault)
+            made = decoder.images(decoder.latents(stream_key(self.seed, "samples"), len(data)))
             drawn[name] = to_uint8(np.asarray(made), (0.0, 1.0))
             to_data = distances_to_triangles(drawn[name][: self.num], restarts=4, steps=100)
             to_samples = distances_to_generator(

@@ -14,10 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array, lax
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, PyTree, UInt8
 
 from gdl_jax.data.triangles import RADII, TURN, render
-from gdl_jax.metrics.decoder import Decoder
+from gdl_jax.metrics.decoder import Decode, Decoder
 from gdl_jax.metrics.neighbours import nearest
 from gdl_jax.steps.minimize import minimize
 from gdl_jax.steps.random import stream_key
@@ -59,11 +59,20 @@ def manifold_scores(
     Raises:
         ValueError: images with colours, or that are not square; or the data are no triangles.
     """
-    if np.median(distances_to_triangles(data[:16])) >= threshold:
-        raise ValueError("The data are no triangles; train on --data.name triangles.")
+    check_triangles(data, threshold)
     precise = distances_to_triangles(samples[:num]) < threshold
     recalled = distances_to_generator(decoder, data[:num], seed=seed) < threshold
     return scores_of(precise.mean(), recalled.mean())
+
+
+def check_triangles(data: Images, threshold: float = THRESHOLD) -> None:
+    """Whether data are triangles, by the first few.
+
+    Raises:
+        ValueError: images with colours, or that are not square; or they are no triangles.
+    """
+    if np.median(distances_to_triangles(data[:16])) >= threshold:
+        raise ValueError("The data are no triangles; train on --data.name triangles.")
 
 
 def scores_of(precision: float, recall: float) -> ManifoldScores:
@@ -110,28 +119,33 @@ def distances_to_generator(
         steps: of each descent.
         seed: of the samples.
     """
-    draw, decode = jax.jit(decoder.draw, static_argnums=1), jax.jit(decoder.decode)
-    latents = np.asarray(draw(stream_key(seed, "manifold"), starts))
-    drawn = np.concatenate([np.asarray(decode(latents[at : at + BLOCK])) for at in range(0, starts, BLOCK)])
+    latents = np.asarray(decoder.latents(stream_key(seed, "manifold"), starts))
+    drawn = np.concatenate([np.asarray(decoder.images(latents[at : at + BLOCK])) for at in range(0, starts, BLOCK)])
     scaled = images.astype(np.float32) / 255
     flat, known = (x.reshape(len(x), -1).astype(np.float32) for x in (scaled, drawn))
     chosen = latents[nearest(flat, known, restarts).indices]
 
-    @jax.jit
-    def descend(images: Array, latents: Array) -> Array:
-        wanted = images[:, None]
-
-        def squares(latents: Array) -> Array:
-            made = decoder.decode(latents.reshape(-1, latents.shape[-1]))
-            return jnp.square(made.reshape(*latents.shape[:2], *made.shape[1:]) - wanted).sum((2, 3, 4))
-
-        return _least(squares, latents, 0.05, steps)
-
     found, size = [], min(BLOCK, len(scaled))
     for at in range(0, len(scaled), size):
         part = scaled[at : at + size]
-        found.append(np.asarray(descend(_filled(part, size), _filled(chosen[at : at + size], size)))[: len(part)])
-    return np.concatenate(found)
+        near = _filled(chosen[at : at + size], size)
+        found.append(np.asarray(_to_generator(decoder.decode, steps, decoder.state, _filled(part, size), near)))
+    return np.concatenate(found)[: len(scaled)]
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _to_generator(
+    decode: Decode,
+    steps: int,
+    state: PyTree,
+    images: Float[Array, "num height width channels"],
+    latents: Float[Array, "num restarts latent"],
+) -> Float[Array, " num"]:
+    def squares(latents: Array) -> Array:
+        made = decode(state, latents.reshape(-1, latents.shape[-1]))
+        return jnp.square(made.reshape(*latents.shape[:2], *made.shape[1:]) - images[:, None]).sum((2, 3, 4))
+
+    return _least(squares, latents, 0.05, steps)
 
 
 @partial(jax.jit, static_argnames=("restarts", "steps"))

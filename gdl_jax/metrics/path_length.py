@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jaxtyping import Float
+from jaxtyping import Float, PyTree
 
 from gdl_jax.errors import UsageError
 from gdl_jax.latents import lerp, slerp
-from gdl_jax.metrics.decoder import Decoder, FloatImages
+from gdl_jax.metrics.decoder import Decode, Decoder, Draw, FloatImages
 from gdl_jax.metrics.kernel import Estimate
 from gdl_jax.steps.random import stream_key
 
@@ -65,27 +66,36 @@ def path_length(
     Returns:
         The mean, and the standard deviation of its error.
     """
-    path = {"slerp": slerp, "lerp": lerp}[settings.line]
-
-    @jax.jit
-    def measure(key: Array) -> Float[Array, " num"]:
-        ends, place = jax.random.split(key)
-        latents = decoder.draw(ends, 2 * BATCH)
-        start, end = latents[:BATCH], latents[BATCH:]
-        at = jax.random.uniform(place, (BATCH,)) if settings.ends == "full" else jnp.zeros(BATCH)
-
-        def along(t: Array) -> Array:
-            # Every pair has a place of its own.
-            points = jax.vmap(lambda a, b, t: path(a[None], b[None], t)[0])(start, end, t)
-            return features(decoder.decode(points))
-
-        # A step is small: in an accelerator's default precision its difference would be rounding and little else.
-        with jax.default_matmul_precision("float32"):
-            return jnp.square(along(at + settings.epsilon) - along(at)).sum(1) / settings.epsilon**2
-
+    measure = partial(_squares, decoder.draw, decoder.decode, features, settings, decoder.state)
     calls = -(-settings.num // BATCH)
     found = np.concatenate([np.asarray(measure(stream_key(seed, "path length", i)), np.float64) for i in range(calls)])
     kept = np.sort(found[: settings.num])
     cut = int(tails * len(kept))
     kept = kept[cut : len(kept) - cut]
     return Estimate(float(kept.mean()), float(kept.std(ddof=1) / np.sqrt(len(kept))))
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2, 3))
+def _squares(
+    draw: Draw,
+    decode: Decode,
+    features: Callable[[FloatImages], Float[Array, "num units"]],
+    settings: PathSettings,
+    state: PyTree,
+    key: Array,
+) -> Float[Array, " num"]:
+    """Of the steps on `BATCH` paths; the functions are compiled once for all states."""
+    path = {"slerp": slerp, "lerp": lerp}[settings.line]
+    ends, place = jax.random.split(key)
+    latents = draw(ends, 2 * BATCH)
+    start, end = latents[:BATCH], latents[BATCH:]
+    at = jax.random.uniform(place, (BATCH,)) if settings.ends == "full" else jnp.zeros(BATCH)
+
+    def along(t: Array) -> Array:
+        # Every pair has a place of its own.
+        points = jax.vmap(lambda a, b, t: path(a[None], b[None], t)[0])(start, end, t)
+        return features(decode(state, points))
+
+    # A step is small: in an accelerator's default precision its difference would be rounding and little else.
+    with jax.default_matmul_precision("float32"):
+        return jnp.square(along(at + settings.epsilon) - along(at)).sum(1) / settings.epsilon**2

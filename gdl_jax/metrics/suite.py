@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,7 +18,7 @@ from gdl_jax.metrics.features import Features
 from gdl_jax.metrics.frechet import frechet_distance, frechet_infinity, moments
 from gdl_jax.metrics.inception import inception_score
 from gdl_jax.metrics.kernel import kernel_distance
-from gdl_jax.metrics.manifold import THRESHOLD, manifold_scores
+from gdl_jax.metrics.manifold import THRESHOLD, check_triangles, manifold_scores
 from gdl_jax.metrics.modes import class_coverage
 from gdl_jax.metrics.neighbours import nearest as nearest_neighbours
 from gdl_jax.metrics.neighbours import precision_recall
@@ -25,12 +26,14 @@ from gdl_jax.metrics.parzen import WARNING as PARZEN_WARNING
 from gdl_jax.metrics.parzen import parzen_estimate
 from gdl_jax.metrics.path_length import path_length
 from gdl_jax.metrics.pixel_statistics import sharpness
-from gdl_jax.metrics.sets import Sets
+from gdl_jax.metrics.sets import Images, Sets
 from gdl_jax.metrics.similarity import ms_ssim, scales_of
 from gdl_jax.metrics.spill import blocks, spilled
 
 PAIRS = 1000
 """Of samples, whose similarity is their lack of diversity."""
+SOME = 16
+"""Images of the data, by which it is seen whether they suit a measure."""
 
 
 Values = Mapping[str, float]
@@ -125,8 +128,6 @@ def _sharpness(sets: Sets) -> Values:
 
 
 def _path_length(sets: Sets) -> Values:
-    if sets.features.traced is None:
-        raise UsageError(f"Path length needs features of images with decimals, and {sets.features.name!r} have none.")
     found = path_length(sets.known_decoder, sets.features.traced, settings=sets.path)
     return {"path_length": found.value, "path_length_standard_error": found.standard_error}
 
@@ -134,6 +135,52 @@ def _path_length(sets: Sets) -> Values:
 def _triangles(sets: Sets) -> Values:
     found = manifold_scores(sets.fake, sets.real, sets.known_decoder)
     return {f"triangle_{name}": value for name, value in found._asdict().items()}
+
+
+@dataclass(frozen=True)
+class Given:
+    """What is known before there are samples.
+
+    Attributes:
+        features: in which images are seen.
+        data: some images of the data.
+        numbers: examples of each set, by what they are: {"samples": 10000, "test images": 10000}.
+        classes: of the data; 0 where they are not known.
+        decodes: whether samples are made of latent vectors, and of nothing else.
+    """
+
+    features: Features
+    data: Images
+    numbers: Mapping[str, int]
+    classes: int
+    decodes: bool
+
+    @property
+    def units(self) -> int:
+        """How many features there are."""
+        return self.features.count(self.data.shape[1:])
+
+
+def _check_size(given: Given) -> None:
+    height, width = given.data.shape[1:3]
+    if not scales_of(height, width):
+        raise ValueError(f"MS-SSIM takes images of 11 pixels a side or more, and these are {height}x{width}.")
+
+
+def _check_decoder(given: Given) -> None:
+    if not given.decodes:
+        raise ValueError("It takes a model that makes its images of latent vectors alone, by the verb evaluate.")
+
+
+def _check_path(given: Given) -> None:
+    _check_decoder(given)
+    if given.features.traced is None:
+        raise ValueError(f"Path length needs features of images with decimals, and {given.features.name!r} have none.")
+
+
+def _check_triangles(given: Given) -> None:
+    _check_decoder(given)
+    check_triangles(given.data)
 
 
 @dataclass(frozen=True)
@@ -149,7 +196,8 @@ class Measure:
         least: of the number of features, the examples that each of the two sets has to have.
         reason: why so many.
         warning: what is to be known of every value.
-        of_all: whether it suits every model and every size, so that "all" takes it.
+        suits: raises a ValueError where the model, the data or the features do not suit it; None: all do, and "all"
+            takes it.
     """
 
     of: Callable[[Sets], Values]
@@ -160,7 +208,7 @@ class Measure:
     least: Callable[[int], int] = lambda units: 2
     reason: str = "any spread"
     warning: str = ""
-    of_all: bool = True
+    suits: Callable[[Given], None] | None = None
 
 
 COVARIANCE = "a covariance of {units:,} features that is of full rank"
@@ -236,31 +284,26 @@ MEASURES: Mapping[str, Measure] = {
         _ms_ssim,
         "MS-SSIM of random pairs of samples, on five scales or as many as the size allows; less is more diverse (Odena "
         "et al. 2017)",
-        of_all=False,
+        suits=_check_size,
     ),
     "sharpness": Measure(_sharpness, "mean over images of the variance of the Laplacian (Pech-Pacheco et al. 2000)"),
-    "ppl": Measure(_path_length, "perceptual path length in these features (Karras et al. 2019)", of_all=False),
+    "ppl": Measure(_path_length, "perceptual path length in these features (Karras et al. 2019)", suits=_check_path),
     "triangles": Measure(
         _triangles,
         f"precision, recall and F1 on the manifold of triangles, threshold {THRESHOLD} (Lucic et al. 2018)",
-        of_all=False,
+        suits=_check_triangles,
     ),
 }
 
 
-def check(names: Sequence[str], features: Features, numbers: Mapping[str, int], units: int, classes: int) -> None:
-    """Whether these measures can be taken.
-
-    Args:
-        names: of `MEASURES`.
-        features: in which images are seen.
-        numbers: examples of each set, by what they are: {"samples": 10000, "test images": 10000}.
-        units: how many features there are.
-        classes: of the data; 0 where they are not known.
+def check(names: Sequence[str], given: Given) -> None:
+    """Whether these measures, of `MEASURES`, can be taken.
 
     Raises:
-        UsageError: an unknown name, features that do not tell the classes that are needed, or too few examples.
+        UsageError: an unknown name, features that do not tell the classes that are needed, too few examples, or a
+            model or data that do not suit a measure.
     """
+    features, classes, units = given.features, given.classes, given.units
     for name in check_names(names):
         found = MEASURES[name]
         if found.needs_classes and not features.tells_classes:
@@ -275,12 +318,26 @@ def check(names: Sequence[str], features: Features, numbers: Mapping[str, int], 
                 f"{name} needs a classifier of the {classes} classes of the data, and the features {features.name!r} "
                 f"tell {features.num_classes:,} others; give one with --features."
             )
-        for what, num in numbers.items():
+        for what, num in given.numbers.items():
             if num < found.least(units):
                 raise UsageError(
                     f"{name} needs {found.least(units):,} or more {what} for {found.reason.format(units=units)}; there "
                     f"are {num:,}."
                 )
+        if found.suits:
+            with _told_of(name):
+                found.suits(given)
+
+
+@contextmanager
+def _told_of(name: str) -> Iterator[None]:
+    """What does not suit a measure is a mistake of the user's, said of that measure."""
+    try:
+        yield
+    except UsageError:
+        raise
+    except ValueError as error:
+        raise UsageError(f"{name}: {error}") from error
 
 
 def suiting(features: Features, classes: int) -> tuple[str, ...]:
@@ -288,7 +345,7 @@ def suiting(features: Features, classes: int) -> tuple[str, ...]:
     return tuple(
         name
         for name, measure in MEASURES.items()
-        if measure.of_all
+        if measure.suits is None
         and (features.tells_classes or not measure.needs_classes)
         and (0 < classes == features.num_classes or not measure.of_data_classes)
     )
@@ -329,9 +386,9 @@ def measure(sets: Sets, names: Sequence[str], protocol: Mapping[str, Any]) -> di
         shapes = ("x".join(map(str, images.shape[1:])) for images in (sets.real, sets.fake))
         raise UsageError("The images are of two sizes, {} and {}; --size and --channels make them one.".format(*shapes))
     check_names(names)
-    units = sets.features.count(sets.real.shape[1:])
+    numbers = {"samples": len(sets.fake), "images of data": len(sets.real)}
     classes = 0 if sets.shares is None else len(sets.shares)
-    check(names, sets.features, {"samples": len(sets.fake), "images of data": len(sets.real)}, units, classes)
+    check(names, Given(sets.features, sets.real[:SOME], numbers, classes, sets.decoder is not None))
     sets = sets.shuffled()
     common = {
         "features": sets.features.name,
@@ -346,12 +403,8 @@ def measure(sets: Sets, names: Sequence[str], protocol: Mapping[str, Any]) -> di
     }
     found = {}
     for name in names:
-        try:
+        with _told_of(name):
             values = MEASURES[name].of(sets)
-        except UsageError:
-            raise
-        except ValueError as error:
-            raise UsageError(f"{name}: {error}") from error
         warning = MEASURES[name].warning
         said = {"measure": MEASURES[name].description, **({"warning": warning} if warning else {}), **common}
         if name == "ppl":

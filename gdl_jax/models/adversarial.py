@@ -155,6 +155,8 @@ class AdversarialModel(ABC):
     generator_due: Callable[[Array], Array] | None = None
     ema_decay: float | None = None
 
+    sampling_networks = ("generator",)
+
     def __post_init__(self):
         names = [regulariser.name for regulariser in self.regularisers]
         if len(set(names)) < len(names):

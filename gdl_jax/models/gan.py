@@ -84,6 +84,12 @@ class GAN(AdversarialModel):
         drawn = jnp.array(self.drawn_classes or range(self.num_classes), jnp.int32)
         return drawn[jnp.arange(num) % len(drawn)]
 
+    def sample_classes(
+        self, state: TrainState, key: Key[Array, ""], labels: Int[Array, " num"]
+    ) -> Float[Array, "num height width channels"]:
+        """Images of given classes and of latent vectors from the prior."""
+        return self.decode(state, self.sample_latents(key, len(labels)), labels)
+
     def _examples(self, batch: Batch, key: Array) -> Examples:
         latents = split_batch(self.sample_latents(key, len(batch["image"])))
         labels = batch["label"] if self.num_classes else None

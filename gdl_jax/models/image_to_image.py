@@ -43,6 +43,8 @@ class ImageToImageGAN(AdversarialModel):
     l1_weight: float = 100.0
     conditional: bool = False
 
+    image_keys = ("source", "image")
+
     def pairs(self, batch: Batch, key: Key[Array, ""]) -> Pair:
         """What the generator is to learn from a batch."""
         return Pair(batch["source"], batch["image"])
@@ -80,6 +82,8 @@ class DenoisingGAN(ImageToImageGAN):
     """
 
     corruption: Corruption
+
+    image_keys = ("image",)
 
     def pairs(self, batch: Batch, key: Key[Array, ""]) -> Pair:
         """Noisy images, and the clean ones."""

@@ -68,6 +68,7 @@ class VAE:
 
     image_range = (0.0, 1.0)
     batches_per_step = 1
+    sampling_networks = ("decoder",)
 
     def __post_init__(self):
         weighted = self.kl_reduce != "sum" or self.kl_weight != 1 or self.kl_warmup_steps or self.free_bits

@@ -22,11 +22,11 @@ Change = Literal["colour", "translation", "cutout"]
 
 
 def random_flip(
-    images: Num[Array, "batch height width channels"], key: Key[Array, ""]
-) -> Num[Array, "batch height width channels"]:
-    """Mirrors each image left to right with probability 1/2."""
-    flips = jax.random.bernoulli(key, shape=(images.shape[0], 1, 1, 1))
-    return jnp.where(flips, images[:, :, ::-1], images)
+    images: Num[Array, "*batch height width channels"], key: Key[Array, ""]
+) -> Num[Array, "*batch height width channels"]:
+    """Mirrors each image left to right with probability 1/2: arrays of one batch shape alike with one key."""
+    flips = jax.random.bernoulli(key, shape=(*images.shape[:-3], 1, 1, 1))
+    return jnp.where(flips, images[..., ::-1, :], images)
 
 
 def random_crop(

@@ -42,6 +42,11 @@ def check_divisible(batch_size: int, mesh: Mesh) -> None:
         )
 
 
+def whole_batch(batch_size: int, mesh: Mesh) -> int:
+    """The next size that the devices can share; a run may be looked at on other devices than it was trained on."""
+    return -(-batch_size // mesh.size) * mesh.size
+
+
 def replicated(mesh: Mesh) -> NamedSharding:
     """Every device holds everything."""
     return NamedSharding(mesh, P())

@@ -25,7 +25,7 @@ from gdl_jax.training.logs import Reporter
 from gdl_jax.training.observer import Observer
 from gdl_jax.training.processes import any_process, meet
 from gdl_jax.training.profiler import Tracer
-from gdl_jax.training.program import Carry, abstract_carry, compile_call, empty_meter, init_state
+from gdl_jax.training.program import Carry, abstract_carry, check_flip, compile_call, empty_meter, init_state
 from gdl_jax.training.progress import Progress, Window, check_faults
 from gdl_jax.training.sample_metrics import SampleMetrics
 from gdl_jax.training.settings import RunSettings
@@ -64,6 +64,7 @@ def train(job: Job, interrupt: Interrupt) -> Progress:
     settings, model = job.settings, job.model
     mesh = make_mesh()
     check_divisible(settings.batch_size, mesh)
+    check_flip(model, job.train.spec, settings)
     order = Order(len(job.train), settings.batch_size, settings.seed)
     pipeline = make_pipeline(job.train, order, local_rows(settings.batch_size, mesh), settings.data.placement)
     observer = Observer(model, job.train, job.test, settings, mesh)
@@ -229,8 +230,11 @@ def _score(progress: Progress, job: Job) -> float | None:
 
 
 def _save(checkpoints: Checkpoints, carry: Carry, progress: Progress, job: Job) -> None:
+    name, better = _best_by(job) or (None, None)
+    # A distance to fewer samples is another number, and so is one in other features, whose name is in the measure's.
+    by = {"measure": name, "better": better, "samples": job.metrics.num_samples if job.metrics else None}
     with progress.timed("checkpoint"):
-        checkpoints.save(progress.step, carry, progress.notes(), _score(progress, job))
+        checkpoints.save(progress.step, carry, progress.notes(), _score(progress, job), by if name else None)
 
 
 def check_calls(step: int, settings: RunSettings) -> None:

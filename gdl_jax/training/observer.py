@@ -19,23 +19,26 @@ from gdl_jax.metrics.classification import confusion_matrix
 from gdl_jax.metrics.features import PIXELS, Features
 from gdl_jax.metrics.frechet import frechet_distance, moments
 from gdl_jax.metrics.order import some_of
-from gdl_jax.models.model import Classifies, Denoises, Evaluates, Model, Reconstructs, Samples
+from gdl_jax.models.model import Classifies, Denoises, Describes, Evaluates, Model, Reconstructs, Samples
 from gdl_jax.pictures.classes import confusion_picture, predictions_grid
 from gdl_jax.pictures.grid import grid, rows
-from gdl_jax.steps.devices import local_rows, put, replicated, split_along
+from gdl_jax.steps.devices import local_rows, put, replicated, split_along, whole_batch
 from gdl_jax.steps.phases import Batch
 from gdl_jax.steps.random import stream_key
 from gdl_jax.steps.state import TrainState
-from gdl_jax.training.program import Reconstructor, Sampler, make_reconstructor, make_sampler, prepare
+from gdl_jax.training.program import (
+    Evaluator,
+    Reconstructor,
+    Sampler,
+    make_evaluator,
+    make_reconstructor,
+    make_sampler,
+    prepare,
+)
 from gdl_jax.training.sample_metrics import MAX_IMAGES, drawing
 from gdl_jax.training.settings import RunSettings
 
 RECONSTRUCTIONS = 10
-
-
-def whole_batch(batch_size: int, mesh: Mesh) -> int:
-    """The next size that the devices can share; a run may be looked at on other devices than it was trained on."""
-    return -(-batch_size // mesh.size) * mesh.size
 
 
 def padded_batches(
@@ -53,13 +56,9 @@ def padded_batches(
 
 
 def evaluate_examples(
-    model: Evaluates, state: TrainState, source: Source, *, batch_size: int, seed: int, mesh: Mesh
+    measure: Evaluator, state: TrainState, source: Source, *, batch_size: int, seed: int, mesh: Mesh
 ) -> dict[str, float]:
-    """The mean of every measure of `model.evaluate` over the whole source, in float64."""
-    measure = jax.jit(
-        lambda state, batch, key: dict(model.evaluate(state, prepare(batch, model), key)),
-        out_shardings=replicated(mesh),
-    )
+    """The mean of every measure of a model over the whole source, in float64; see `make_evaluator`."""
     totals: dict[str, float] = {}
     count = 0.0
     batch_size = whole_batch(batch_size, mesh)
@@ -138,6 +137,10 @@ class Observer:
         return self.sample if drawn is self.model else make_sampler(drawn, self.mesh)
 
     @cached_property
+    def _measure(self) -> Evaluator:
+        return make_evaluator(self.model, self.mesh)
+
+    @cached_property
     def reconstruct(self) -> Reconstructor:
         """Reconstructs uint8 images."""
         return make_reconstructor(self.model, self.mesh)
@@ -167,9 +170,16 @@ class Observer:
         self, images: UInt8[np.ndarray, "num height width channels"]
     ) -> UInt8[np.ndarray, "num height width channels"]:
         """The same noise on the same images whenever it is called."""
-        place, span = replicated(self.mesh), self.model.image_range
-        noisy = jax.jit(lambda x, key: self.model.corrupt(scale(x, span), key), out_shardings=place)
-        return to_uint8(np.asarray(noisy(put(images, place), stream_key(self.settings.seed, "corrupt"))), span)
+        noisy = self._corrupt(put(images, replicated(self.mesh)), stream_key(self.settings.seed, "corrupt"))
+        return to_uint8(np.asarray(noisy), self.model.image_range)
+
+    @cached_property
+    def _corrupt(self) -> Callable[[Array, Array], Array]:
+        model = self.model
+        return jax.jit(
+            lambda images, key: model.corrupt(scale(images, model.image_range), key),
+            out_shardings=replicated(self.mesh),
+        )
 
     def predict(self, state: TrainState) -> tuple[Int[np.ndarray, " num"], Int[np.ndarray, " num"]]:
         """Labels and most probable classes of the test images."""
@@ -198,12 +208,14 @@ class Observer:
             draw = self._sample_as_data
             found |= evaluate_samples(draw, state, self.train, self.test, seed=seed, features=self.features)
         if isinstance(self.model, Evaluates):
-            found |= evaluate_examples(self.model, state, self.test, batch_size=batch_size, seed=seed, mesh=self.mesh)
+            found |= evaluate_examples(
+                self._measure, state, self.test, batch_size=batch_size, seed=seed, mesh=self.mesh
+            )
         return {f"test/{name}": value for name, value in found.items()}
 
     def protocol(self) -> dict[str, str]:
         """How samples are measured, and what the model says of its own measures, under the names of `evaluate`."""
-        found = dict(getattr(self.model, "protocol", dict)())
+        found = dict(self.model.protocol()) if isinstance(self.model, Describes) else {}
         if isinstance(self.model, Samples):
             found |= protocol(self.train, self.test, self.features)
         return {f"test/{name}": text for name, text in found.items()}

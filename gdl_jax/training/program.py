@@ -13,14 +13,15 @@ import numpy as np
 from flax import struct
 from jax import Array
 from jax.sharding import Mesh
-from jaxtyping import Int, UInt8
+from jaxtyping import Float, Int, UInt8
 
 from gdl_jax.data.pipeline import Pipeline
 from gdl_jax.data.source import ArraySpec
 from gdl_jax.data.transforms import scale, to_uint8
-from gdl_jax.models.model import Model, Reconstructs, Samples
+from gdl_jax.errors import UsageError
+from gdl_jax.models.model import Evaluates, ImageModel, Model, NamesImages, Prepares, Reconstructs, Samples
 from gdl_jax.steps.augmentation import random_flip
-from gdl_jax.steps.devices import put, replicated, split_along
+from gdl_jax.steps.devices import put, replicated, split_along, whole_batch
 from gdl_jax.steps.meters import Metrics
 from gdl_jax.steps.phases import Batch
 from gdl_jax.steps.random import stream_key
@@ -39,27 +40,69 @@ class Carry:
     """Merged over the steps since the last line of the log."""
 
 
-def prepare(batch: Batch, model: Model, key: Array | None = None) -> dict[str, Array]:
-    """Pixels to the model's range, mirrored at random where a key is given; everything else as it is."""
-    images = batch["image"]
-    if key is not None:
-        flat = random_flip(images.reshape(-1, *images.shape[-3:]), key)
-        images = flat.reshape(images.shape)
-    return {**batch, "image": scale(images, model.image_range)}
+def prepare(batch: Batch, model: Model, key: Array | None = None, *, flip: bool = False) -> Batch:
+    """What a model is given of a batch of the data.
+
+    Its images come in its range, all else comes as it is; a model that `Prepares` does by itself what it likes.
+
+    Args:
+        batch: arrays of the data with any leading axes.
+        model: whose batch it is.
+        key: of this step; None outside of training.
+        flip: mirror at random, each image together with what lies over it, such as its mask.
+
+    Raises:
+        UsageError: the data have not the images that the model is for.
+    """
+    if isinstance(model, Prepares):
+        return model.prepare(batch, key)
+    if not isinstance(model, ImageModel):
+        return batch
+    names = image_keys(model)
+    for name in names:
+        if name not in batch:
+            raise UsageError(f"The model is one of images, {name!r}, and the data have only {', '.join(batch)}.")
+    if flip:
+        over = {name for name in batch if batch[name].shape[:-1] in {batch[image].shape[:-1] for image in names}}
+        batch = {name: random_flip(x, key) if name in over else x for name, x in batch.items()}
+    return {**batch, **{name: scale(batch[name], model.image_range) for name in names}}
 
 
-def abstract_batch(spec: Mapping[str, ArraySpec], batch_size: int) -> dict[str, jax.ShapeDtypeStruct]:
+def image_keys(model: Model) -> tuple[str, ...]:
+    """The arrays of the data that are images to the model."""
+    if isinstance(model, NamesImages):
+        return model.image_keys
+    return ("image",) if isinstance(model, ImageModel) else ()
+
+
+def check_flip(model: Model, spec: Mapping[str, ArraySpec], settings: RunSettings) -> None:
+    """Whether what is to be mirrored can be.
+
+    Raises:
+        UsageError: it cannot; `--data.flip` was set.
+    """
+    if not settings.data.flip:
+        return
+    if isinstance(model, Prepares) or not isinstance(model, ImageModel):
+        raise UsageError("--data.flip mirrors images, and this model has none or prepares them itself; leave it out.")
+    sizes = {spec[name].shape[:2] for name in image_keys(model)}
+    for name, array in spec.items():
+        if array.shape[:2] in sizes and len(array.shape) != 3:
+            raise UsageError(
+                f"--data.flip would mirror the images and not {name!r} of shape {array.shape}, which lies over them; "
+                "leave it out, or give that array a last axis for channels."
+            )
+
+
+def abstract_batch(spec: Mapping[str, ArraySpec], batch_size: int, model: Model) -> Batch:
     """The shapes of a batch as `Model.init` sees it."""
-    shapes = {
-        name: jax.ShapeDtypeStruct((batch_size, *array.shape), jnp.float32 if name == "image" else array.dtype)
-        for name, array in spec.items()
-    }
-    return shapes
+    raw = {name: jax.ShapeDtypeStruct((batch_size, *array.shape), array.dtype) for name, array in spec.items()}
+    return jax.eval_shape(lambda batch: prepare(batch, model), raw)
 
 
 def abstract_carry(model: Model, spec: Mapping[str, ArraySpec], batch_size: int, mesh: Mesh) -> Carry:
     """Shapes, dtypes and shardings of everything that changes, without computing any of it."""
-    batch = abstract_batch(spec, batch_size)
+    batch = abstract_batch(spec, batch_size, model)
     batches = {k: jax.ShapeDtypeStruct((model.batches_per_step, *v.shape), v.dtype) for k, v in batch.items()}
     key = jax.eval_shape(lambda: jax.random.key(0))
     state = jax.eval_shape(model.init, key, batch)
@@ -72,7 +115,7 @@ def init_state(model: Model, spec: Mapping[str, ArraySpec], batch_size: int, see
     """The state before the first step. Made inside jit, so that no two leaves share a buffer and donation is safe."""
 
     def init() -> TrainState:
-        batch = {k: jnp.zeros(v.shape, v.dtype) for k, v in abstract_batch(spec, batch_size).items()}
+        batch = {k: jnp.zeros(v.shape, v.dtype) for k, v in abstract_batch(spec, batch_size, model).items()}
         return model.init(stream_key(seed, "init"), batch)
 
     return jax.jit(init, out_shardings=replicated(mesh))()
@@ -116,8 +159,8 @@ def compile_call(model: Model, pipeline: Pipeline, carry: Carry, settings: RunSe
 
     def one_step(carry: Carry, resident: Mapping[str, Array], payload: Mapping[str, Array]) -> Carry:
         step = carry.state.step
-        mirror = stream_key(seed, "flip", step) if settings.data.flip else None
-        batches = prepare(pipeline.select(resident, payload), model, mirror)
+        raw = pipeline.select(resident, payload)
+        batches = prepare(raw, model, stream_key(seed, "flip", step), flip=settings.data.flip)
         state, metrics = model.step(carry.state, batches, stream_key(seed, "step", step))
         return Carry(state, carry.meter.merge(metrics))
 
@@ -145,19 +188,30 @@ def compile_call(model: Model, pipeline: Pipeline, carry: Carry, settings: RunSe
 
 
 Images = UInt8[np.ndarray, "num height width channels"]
+FloatImages = Float[Array, "num height width channels"]
 Sampler = Callable[[TrainState, Array, int], Images]
 Reconstructor = Callable[[TrainState, Images], Images]
 
 
+def make_draw(model: Samples, mesh: Mesh) -> Callable[..., FloatImages]:
+    """`model.sample`, compiled so that each device makes its share of the images, and then has all of them."""
+    everywhere, split = replicated(mesh), split_along(mesh, 0)
+
+    def draw(state: TrainState, key: Array, num: int) -> FloatImages:
+        return jax.lax.with_sharding_constraint(model.sample(state, key, num), split)
+
+    return jax.jit(draw, static_argnames="num", out_shardings=everywhere)
+
+
 def draw_parts(model: Samples, mesh: Mesh) -> Callable[[TrainState, Array, int], Iterator[Images]]:
     """A function (state, key, num) -> uint8 images, part by part; on several processes all have to call it."""
-    draw = jax.jit(model.sample, static_argnames="num", out_shardings=replicated(mesh))
+    draw = make_draw(model, mesh)
 
     def parts(state: TrainState, key: Array, num: int) -> Iterator[Images]:
+        size = min(num, SAMPLES_PER_CALL)
         for number, start in enumerate(range(0, num, SAMPLES_PER_CALL)):
-            size = min(num, SAMPLES_PER_CALL)
-            images = draw(state, jax.random.fold_in(key, number), num=size)
-            yield to_uint8(np.asarray(images), model.image_range)[: num - start]
+            images = draw(state, jax.random.fold_in(key, number), num=whole_batch(size, mesh))
+            yield to_uint8(np.asarray(images)[: min(size, num - start)], model.image_range)
 
     return parts
 
@@ -175,3 +229,14 @@ def make_reconstructor(model: Reconstructs, mesh: Mesh) -> Reconstructor:
         lambda state, images: model.reconstruct(state, scale(images, model.image_range)), out_shardings=place
     )
     return lambda state, images: to_uint8(np.asarray(decode(state, put(images, place))), model.image_range)
+
+
+Evaluator = Callable[[TrainState, Batch, Array], Mapping[str, Float[Array, " batch"]]]
+
+
+def make_evaluator(model: Evaluates, mesh: Mesh) -> Evaluator:
+    """`model.evaluate` of a batch of the data, compiled once."""
+    return jax.jit(
+        lambda state, batch, key: dict(model.evaluate(state, prepare(batch, model), key)),
+        out_shardings=replicated(mesh),
+    )

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 
 from gdl_jax.data.order import Order, digest
-from gdl_jax.models.model import Model
+from gdl_jax.models.model import Model, Phased
 from gdl_jax.steps.meters import Metrics
 from gdl_jax.steps.state import TrainState
 
@@ -117,7 +117,7 @@ def check_faults(
 
 
 def _leaf_name(model: Model, state: TrainState, phase: str, leaf: int) -> str:
-    phases = {p.name: p for p in getattr(model, "phases", tuple)()}
+    phases = {p.name: p for p in model.phases()} if isinstance(model, Phased) else {}
     trains = phases[phase].trains if phase in phases else sorted(state.networks)
     params = {name: state.networks[name].params for name in trains}
     path, _ = jax.tree_util.tree_leaves_with_path(params)[leaf]

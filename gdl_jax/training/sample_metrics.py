@@ -18,15 +18,15 @@ from jaxtyping import Float, Int, Key, UInt8
 from gdl_jax.data.source import Source, Split
 from gdl_jax.errors import UsageError
 from gdl_jax.metrics.classifiers import default_features
-from gdl_jax.metrics.decoder import Decoder
+from gdl_jax.metrics.decoder import Decode, Decoder
 from gdl_jax.metrics.feature_files import open_features
 from gdl_jax.metrics.features import IMAGES_PER_CALL, Features, Seen
 from gdl_jax.metrics.order import some_of
 from gdl_jax.metrics.path_length import PathSettings
 from gdl_jax.metrics.sets import Sets
 from gdl_jax.metrics.spill import blocks, spilled
-from gdl_jax.metrics.suite import best_of, check, measure
-from gdl_jax.models.model import LatentModel, Model, Samples
+from gdl_jax.metrics.suite import SOME, Given, best_of, check, measure
+from gdl_jax.models.model import LatentModel, Model, Samples, SamplesClasses
 from gdl_jax.steps.random import stream_key
 from gdl_jax.steps.state import TrainState
 from gdl_jax.training.program import draw_parts
@@ -58,7 +58,7 @@ class SampleMetrics:
         path: how perceptual path length is measured.
 
     Raises:
-        UsageError: the model draws no images, or the measures cannot be taken in these features or of so few images.
+        UsageError: the model draws no images, or it, the data or the features do not suit the measures.
     """
 
     model: Model
@@ -80,8 +80,8 @@ class SampleMetrics:
         if self.num_real is not None and self.num_real > len(real):
             raise UsageError(f"There are only {len(real)} {NAMES[self.split]}; set --num-real to so many or fewer.")
         numbers = {"samples": self.num_samples, NAMES[self.split]: len(self._chosen)}
-        units = self.features.count(real.spec["image"].shape)
-        check(self.names, self.features, numbers, units, classes_of(real))
+        some = real.take(self._chosen[:SOME])["image"]
+        check(self.names, Given(self.features, some, numbers, classes_of(real), self._decode is not None))
 
     @property
     def _source(self) -> Source:
@@ -131,6 +131,15 @@ class SampleMetrics:
         return draw_parts(self._drawn_from, self.mesh)
 
     @cached_property
+    def _decode(self) -> Decode | None:
+        """The model's map from latent vectors to images in [0, 1]; None where it has none."""
+        model = self.model
+        if not isinstance(model, LatentModel):
+            return None
+        low, high = model.image_range
+        return lambda state, latents: (model.decode(state, latents) - low) / (high - low)
+
+    @cached_property
     def _drawn_from(self) -> Samples:
         return drawing(self.model, self.train)
 
@@ -174,7 +183,7 @@ class SampleMetrics:
             **(said_of_samples(self._drawn_from, state) if images == "samples" else {}),
             **protocol,
         }
-        decoder = decoder_of(self.model, state)
+        decoder = Decoder(self.model.sample_latents, self._decode, state) if self._decode else None
         looked, drawn = (lambda: self._looked), images == "samples"
         sets = Sets(real, fake, self.features, known, self._shares, looked, decoder, self.path, drawn)
         return measure(sets, self.names, said)
@@ -195,11 +204,11 @@ class ClassesAsInData:
     a spread over the classes that the model did not have to learn, and that no sample of the data has.
 
     Attributes:
-        model: with `decode(state, latents, labels)`.
+        model: that draws images of given classes.
         shares: of each class, which add up to 1.
     """
 
-    model: LatentModel
+    model: SamplesClasses
     shares: tuple[float, ...]
 
     @property
@@ -208,18 +217,22 @@ class ClassesAsInData:
         return self.model.image_range
 
     def sample(self, state: TrainState, key: Key[Array, ""], num: int) -> Float[Array, "num height width channels"]:
-        """Images of latent vectors from the prior and of random classes."""
-        of_latents, of_labels = jax.random.split(key)
+        """Images of random classes."""
+        of_images, of_labels = jax.random.split(key)
         labels = jax.random.choice(of_labels, len(self.shares), (num,), p=jnp.array(self.shares, jnp.float32))
-        return self.model.decode(state, self.model.sample_latents(of_latents, num), labels)
+        return self.model.sample_classes(state, of_images, labels)
 
 
-def drawing(model: Samples, train: Source) -> Samples:
+def drawing(model: Samples, train: Source) -> Samples | ClassesAsInData:
     """The model; one that is given classes draws them as often as the data that it was trained on have them."""
-    num_classes = getattr(model, "num_classes", 0)
-    if not num_classes or not classes_of(train):
+    if not has_classes(model) or not classes_of(train):
         return model
-    return ClassesAsInData(model, tuple(shares_of(train, num_classes).tolist()))
+    return ClassesAsInData(model, tuple(shares_of(train, model.num_classes).tolist()))
+
+
+def has_classes(model: Model) -> bool:
+    """Whether samples are of classes that the model is given."""
+    return isinstance(model, SamplesClasses) and model.num_classes > 0
 
 
 def shares_of(source: Source, num_classes: int) -> Float[np.ndarray, " {num_classes}"]:
@@ -255,17 +268,9 @@ def said_of_samples(drawn: Samples, state: TrainState) -> dict[str, str]:
     }
     if model is not drawn:
         said["classes_of_samples"] = "at random, as often as training images have them"
-    elif getattr(model, "num_classes", 0):
+    elif has_classes(model):
         said["classes_of_samples"] = "one after the other"
     return said
-
-
-def decoder_of(model: Model, state: TrainState) -> Decoder | None:
-    """The model's map from latent vectors to images; None where it has none, or where it needs more than them."""
-    if not isinstance(model, LatentModel) or not getattr(model, "codes_decode", True):
-        return None
-    low, high = model.image_range
-    return Decoder(model.sample_latents, lambda latents: (model.decode(state, latents) - low) / (high - low))
 
 
 def taken(source: Source, indices: Int[np.ndarray, " num"]) -> Images:

@@ -37,7 +37,8 @@ def built(settings):
     """The model for a preset's data, its state as shapes, and a batch."""
     side, channels = STORED[settings.data.name]
     data = data_of(settings.data.size or side, settings.data.channels or channels)
-    model, batch = settings.build(data), abstract_batch(data.arrays, 4)
+    model = settings.build(data)
+    batch = abstract_batch(data.arrays, 4, model)
     return model, jax.eval_shape(model.init, KEY, batch), batch
 
 
@@ -86,7 +87,7 @@ def test_every_preset_of_the_autoencoder_is_counted():
 def test_jiangs_strided_autoencoder_is_the_encoder_of_the_vae_with_one_head():
     settings = PlainAutoencoder()
     model = settings.build(data_of(28, 1))
-    state = jax.eval_shape(model.init, KEY, abstract_batch(data_of(28, 1).arrays, 4))
+    state = jax.eval_shape(model.init, KEY, abstract_batch(data_of(28, 1).arrays, 4, model))
     assert counts(state) == (69_076 - 34, 65_089)
 
 
@@ -138,9 +139,9 @@ def test_scales_of_a_likelihood(likelihood, scale):
     kind = {"gaussian": Gaussian, "discretised_logistic": DiscretisedLogistic}[likelihood]
     assert model.likelihood == kind(0.2 if scale == "fixed" else None)
     assert isinstance(model.decoder, WithScale) == (scale == "shared")
-    state = jax.eval_shape(model.init, KEY, abstract_batch(data.arrays, 4))
+    state = jax.eval_shape(model.init, KEY, abstract_batch(data.arrays, 4, model))
     plain = ConvVAE().build(data)
-    more = counts(state)[1] - counts(jax.eval_shape(plain.init, KEY, abstract_batch(data.arrays, 4)))[1]
+    more = counts(state)[1] - counts(jax.eval_shape(plain.init, KEY, abstract_batch(data.arrays, 4, plain)))[1]
     # One number per colour, or one more output per colour of the last 3x3 convolution.
     assert more == {"shared": 3, "pixel": 3 * (9 * 32 + 1), "fixed": 0}[scale]
     images = jax.eval_shape(lambda s: model.sample(s, KEY, 5), state)

@@ -58,7 +58,7 @@ def test_what_a_preset_builds(preset):
     settings = ImageClassifier.presets()[preset]
     data = data_of(settings)
     model = settings.build(data)
-    batch = abstract_batch(data.arrays, 4)
+    batch = abstract_batch(data.arrays, 4, model)
     state = jax.eval_shape(model.init, jax.random.key(0), batch)
     network = state.networks["classifier"]
     assert (count(network.params), count(network.collections)) == (trained, statistics)
@@ -76,7 +76,7 @@ def test_any_number_of_classes_and_odd_sizes(architecture):
     settings = ImageClassifier(architecture=architecture, dtype="bfloat16")
     data = data_of(settings, (13, 9, 1), ("cat", "dog", "frog"))
     model = settings.build(data)
-    batch = abstract_batch(data.arrays, 4)
+    batch = abstract_batch(data.arrays, 4, model)
     state = jax.eval_shape(model.init, jax.random.key(0), batch)
     scores = jax.eval_shape(model.classify, state, batch["image"])
     assert (scores.shape, scores.dtype) == ((4, 3), jnp.float32)

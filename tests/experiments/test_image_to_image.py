@@ -17,7 +17,7 @@ def built(settings, side, channels):
     """The model for images of this size, and its state as shapes."""
     data = DataSpec({"image": ArraySpec((side, side, channels), np.dtype(np.uint8))}, (), 1000)
     model = settings.build(data)
-    return model, jax.eval_shape(model.init, jax.random.key(0), abstract_batch(data.arrays, 4))
+    return model, jax.eval_shape(model.init, jax.random.key(0), abstract_batch(data.arrays, 4, model))
 
 
 def block(width):

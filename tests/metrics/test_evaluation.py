@@ -13,7 +13,9 @@ from gdl_jax.metrics.order import some_of
 from gdl_jax.metrics.pixels import pixel_features
 from gdl_jax.steps.devices import make_mesh
 from gdl_jax.steps.state import TrainState
-from gdl_jax.training.observer import evaluate_examples, evaluate_samples, padded_batches
+from gdl_jax.training.observer import Observer, evaluate_examples, evaluate_samples, padded_batches
+from gdl_jax.training.program import make_evaluator
+from gdl_jax.training.settings import RunSettings
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (13, 2, 2, 1), np.uint8)
 # A first example far from the others: filling that counted would be seen.
@@ -30,7 +32,15 @@ class Brightness:
 
     def init(self, key, batch): ...
     def step(self, state, batches, key): ...
-    def sample(self, state, key, num): ...
+
+    def sample(self, state, key, num):
+        return jax.random.uniform(key, (num, 2, 2, 1))
+
+    def reconstruct(self, state, images):
+        return images
+
+    def corrupt(self, images, key):
+        return images + jax.random.normal(key, images.shape)
 
     def evaluate(self, state, batch, key):
         noise = jax.random.normal(key, batch["label"].shape)
@@ -40,6 +50,12 @@ class Brightness:
             "one": jnp.ones_like(noise),
             "noise": noise,
         }
+
+
+def measured(source: ArraySource, factor: float, devices: int = 8, batch_size: int = 8, seed: int = 0):
+    mesh = make_mesh(jax.devices()[:devices])
+    measure = make_evaluator(Brightness(), mesh)
+    return evaluate_examples(measure, state(factor), source, batch_size=batch_size, seed=seed, mesh=mesh)
 
 
 def state(factor: float) -> TrainState:
@@ -53,8 +69,7 @@ def first(num: int) -> ArraySource:
 @pytest.mark.parametrize("num", [1, 7, 8, 13])
 @pytest.mark.parametrize(("devices", "batch_size"), [(1, 8), (8, 8), (8, 5)])
 def test_filling_does_not_count(num, devices, batch_size):
-    mesh = make_mesh(jax.devices()[:devices])
-    found = evaluate_examples(Brightness(), state(3), first(num), batch_size=batch_size, seed=0, mesh=mesh)
+    found = measured(first(num), 3, devices, batch_size)
     wanted = 3 * (2 * IMAGES[:num].astype(np.float64) / 255 - 1).mean()
     assert found["mean"] == pytest.approx(wanted, rel=1e-6)
     assert found["label"] == pytest.approx((num - 1) / 2)
@@ -63,18 +78,26 @@ def test_filling_does_not_count(num, devices, batch_size):
 
 
 def test_the_same_on_one_and_eight_devices_and_noise_of_its_own_in_every_batch():
-    found = [
-        evaluate_examples(
-            Brightness(), state(1), SOURCE, batch_size=8, seed=seed, mesh=make_mesh(jax.devices()[:devices])
-        )
-        for seed, devices in ((0, 1), (0, 8), (1, 8))
-    ]
+    found = [measured(SOURCE, 1, devices, seed=seed) for seed, devices in ((0, 1), (0, 8), (1, 8))]
     assert found[0] == pytest.approx(found[1], rel=1e-6)
     assert found[1]["noise"] != found[2]["noise"]
-    one = evaluate_examples(Brightness(), state(1), first(8), batch_size=8, seed=0, mesh=make_mesh())["noise"]
+    one = measured(first(8), 1)["noise"]
     doubled = ArraySource("twice", {name: np.concatenate([a[:8], a[:8]]) for name, a in SOURCE.arrays.items()})
-    two = evaluate_examples(Brightness(), state(1), doubled, batch_size=8, seed=0, mesh=make_mesh())["noise"]
+    two = measured(doubled, 1)["noise"]
     assert one != two
+
+
+def test_nothing_is_compiled_anew_for_a_later_state(monkeypatch):
+    traced = []
+    for name in ("evaluate", "sample", "corrupt", "reconstruct"):
+        method = getattr(Brightness, name)
+        monkeypatch.setattr(Brightness, name, lambda *a, m=method, n=name, **k: traced.append(n) or m(*a, **k))
+    observer = Observer(Brightness(), SOURCE, SOURCE, RunSettings(batch_size=8), make_mesh())
+    for factor in (1, 2):
+        observer.evaluate(state(factor))
+        observer.pictures(state(factor))
+    # Two numbers of samples: those of an evaluation, and those of a picture.
+    assert sorted(traced) == ["corrupt", "evaluate", "reconstruct", "sample", "sample"]
 
 
 def test_batches_of_one_size_hold_every_example_once():

@@ -47,7 +47,8 @@ def test_the_nearest_image_of_a_linear_generator_is_a_projection():
     matrix = rng.normal(size=(3, 16)).astype(np.float32) / 4
     decoder = Decoder(
         lambda key, num: jax.random.normal(key, (num, 3)),
-        lambda latents: (latents @ jnp.asarray(matrix)).reshape(-1, 4, 4, 1),
+        lambda matrix, latents: (latents @ matrix).reshape(-1, 4, 4, 1),
+        jnp.asarray(matrix),
     )
     images = rng.integers(0, 256, (5, 4, 4, 1), np.uint8)
     flat = images.reshape(5, 16) / 255
@@ -60,7 +61,8 @@ def test_the_nearest_image_of_a_linear_generator_is_a_projection():
 def test_a_generator_of_the_data_itself():
     decoder = Decoder(
         lambda key, num: jax.random.normal(key, (num, 4)),
-        lambda z: render(parameters_of(jax.scipy.special.ndtr(z), jnp), 28, jnp)[..., None],
+        lambda _, z: render(parameters_of(jax.scipy.special.ndtr(z), jnp), 28, jnp)[..., None],
+        (),
     )
     samples = triangles(64, 1)
     samples[:16, 8:20, 8:20] = 128

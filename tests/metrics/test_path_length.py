@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,7 +21,9 @@ def flat(images):
 
 def decoder_of(function) -> Decoder:
     return Decoder(
-        lambda key, num: jax.random.normal(key, (num, 6)), lambda latents: function(latents).reshape(-1, 4, 4, 1)
+        lambda key, num: jax.random.normal(key, (num, 6)),
+        lambda scale, latents: function(scale * latents).reshape(-1, 4, 4, 1),
+        jnp.float32(1),
     )
 
 
@@ -42,7 +46,7 @@ def test_great_circles_against_their_derivative():
     found = path_length(curved, flat, settings=PathSettings(num=4000, ends="end"), tails=0)
 
     def speed(a, b):
-        along = lambda t: flat(curved.decode(slerp(a[None], b[None], t)))[0]  # noqa: E731
+        along = lambda t: flat(curved.images(slerp(a[None], b[None], t)))[0]  # noqa: E731
         return jnp.square(jax.jvp(along, (jnp.float32(0),), (jnp.float32(1),))[1]).sum()
 
     ends = jax.random.normal(jax.random.key(1), (2, 20_000, 6))
@@ -68,3 +72,19 @@ def test_mistakes():
         PathSettings(epsilon=0)
     with pytest.raises(UsageError, match=r"--path\.num is 1; it has to be 2"):
         PathSettings(num=1)
+
+
+def test_a_later_state_needs_no_compiling():
+    traced = []
+
+    def features(images):
+        traced.append(images.shape)
+        return flat(images)
+
+    settings = PathSettings(line="lerp", num=256)
+    one, two = (
+        path_length(dataclasses.replace(LINEAR, state=jnp.float32(scale)), features, settings=settings).value
+        for scale in (1, 2)
+    )
+    assert two == pytest.approx(4 * one, rel=1e-3)
+    assert len(traced) == 2  # the two ends of a step

@@ -36,7 +36,7 @@ def data_of(experiment) -> DataSpec:
 
 
 def state_of(model, data: DataSpec):
-    return jax.eval_shape(model.init, jax.random.key(0), abstract_batch(data.arrays, 4))
+    return jax.eval_shape(model.init, jax.random.key(0), abstract_batch(data.arrays, 4, model))
 
 
 # experiment, preset: trained numbers of each network, its batch norms' running statistics, latent size.
@@ -202,7 +202,7 @@ def test_what_a_preset_builds_is_a_model_that_keeps_the_data_s_shape(experiment)
         images = jax.eval_shape(lambda s, model=model: model.sample(s, key, 3), state)
         assert images.shape == (3, *data.image_shape)
         assert images.dtype == jnp.float32
-        batch = abstract_batch(data.arrays, 4)
+        batch = abstract_batch(data.arrays, 4, model)
         batches = {k: jax.ShapeDtypeStruct((model.batches_per_step, *v.shape), v.dtype) for k, v in batch.items()}
         stepped, _ = jax.eval_shape(model.step, state, batches, key)
         assert jax.tree.map(lambda x: (x.shape, x.dtype), stepped) == jax.tree.map(lambda x: (x.shape, x.dtype), state)
@@ -215,7 +215,7 @@ def test_bfloat16_computes_but_keeps_nothing(experiment):
     model = settings.build(data)
     state = state_of(model, data)
     assert {leaf.dtype for leaf in jax.tree.leaves(state)} == {jnp.dtype(jnp.float32), jnp.dtype(jnp.int32)}
-    batch = abstract_batch(data.arrays, 4)
+    batch = abstract_batch(data.arrays, 4, model)
     batches = {k: jax.ShapeDtypeStruct((1, *v.shape), v.dtype) for k, v in batch.items()}
     jaxpr = str(jax.make_jaxpr(model.step)(state, batches, jax.random.key(0)))
     assert "bf16[4," in jaxpr

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import Mesh
@@ -18,6 +19,7 @@ from gdl_jax.steps.devices import AXIS, check_divisible, local_rows, make_mesh
 from gdl_jax.steps.optimizers import Optimizer
 from gdl_jax.training import loop
 from gdl_jax.training.interrupt import Interrupt
+from gdl_jax.training.program import make_draw, make_sampler
 
 ROUNDING = {"dcgan": 2e-5, "vae": 2e-4, "classifier": 2e-5}
 """Several devices add up a batch in another order than one. That is 1e-7 of a gradient, and with this epsilon a step
@@ -102,6 +104,30 @@ def test_a_batch_that_cannot_be_split(batch, near):
 @pytest.mark.parametrize("devices", [1, 2, 8])
 def test_one_process_feeds_all_rows(devices):
     assert local_rows(16, make_mesh(jax.devices()[:devices])) == slice(0, 16)
+
+
+class Dense:
+    """A model whose samples are a product of matrices."""
+
+    image_range = (-1.0, 1.0)
+
+    def sample(self, state, key, num):
+        return jnp.tanh(jax.random.normal(key, (num, 64)) @ state).reshape(num, 8, 8, 1)
+
+
+def test_devices_share_the_drawing_of_samples():
+    state = jax.random.normal(jax.random.key(0), (64, 64))
+    flops, drawn = {}, {}
+    for devices in (1, 8):
+        mesh = make_mesh(jax.devices()[:devices])
+        compiled = make_draw(Dense(), mesh).lower(state, jax.random.key(0), num=64).compile()
+        flops[devices] = compiled.cost_analysis()["flops"]
+        # A number of samples that eight devices cannot share.
+        drawn[devices] = make_sampler(Dense(), mesh)(state, jax.random.key(1), 300)
+    assert flops[8] < flops[1] / 7
+    assert drawn[8].shape == (300, 8, 8, 1)
+    assert len(np.unique(drawn[8], axis=0)) == 300
+    np.testing.assert_allclose(drawn[8].astype(int), drawn[1], atol=1)
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,9 @@ def test_more_of_the_same_state_is_the_same(line):
         ({"metrics": "fdi"}, "There is no metric 'fdi'"),
         ({"metrics": "fid"}, "fid needs 65 or more samples for a covariance of 64 features .* there are 40"),
         ({"metrics": "is", "features": "pixels"}, "is needs a classifier"),
+        ({"metrics": "ms_ssim", "features": "pixels"}, "ms_ssim: MS-SSIM takes images of 11 pixels .* these are 8x8"),
+        ({"metrics": "ppl", "features": "pixels"}, "ppl: It takes a model that makes its images of latent vectors"),
+        ({"metrics": "triangles", "features": "pixels"}, "triangles: It takes a model that makes"),
         ({"features": "none.pth"}, "There is no weight file none.pth"),
     ],
 )
@@ -98,11 +101,8 @@ def test_a_conditional_model_draws_classes_as_often_as_the_data(line):
     class Told(line):
         num_classes = 3
 
-        def decode(self, state, latents, labels):
+        def sample_classes(self, state, key, labels):
             return jnp.broadcast_to(labels[:, None, None, None].astype(jnp.float32), (len(labels), 2, 2, 1))
-
-        def sample_latents(self, key, num):
-            return jnp.zeros((num, 1))
 
     labels = np.array([0] * 10 + [2] * 30, np.int32)
     train = ArraySource("some", {"image": np.zeros((40, 2, 2, 1), np.uint8), "label": labels}, ("a", "b", "c"))
