@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
@@ -21,14 +22,17 @@ def export(path: Path, state: TrainState, config: dict[str, Any]) -> int:
     """Writes every network's variables, averaged where there is an average, and the run's config.json.
 
     The keys are paths, such as "generator/params/Dense_0/kernel"; "config" holds the JSON as a string, with the
-    `digest` of the variables.
+    `digest` of the variables. NumPy reads no bfloat16 and the like: such an array is there as unsigned integers of the
+    same bits, and its dtype in the config under "dtypes", by its key.
 
     Returns:
         The number of arrays.
     """
     networks = variables(state)
     arrays = {name: np.asarray(leaf) for name, leaf in leaf_paths(networks).items()}
-    text = json.dumps(config | {"digest": digest(networks)})
+    foreign = {name: str(array.dtype) for name, array in arrays.items() if array.dtype.kind == "V"}
+    arrays |= {name: arrays[name].view(f"uint{8 * arrays[name].itemsize}") for name in foreign}
+    text = json.dumps(config | {"digest": digest(networks)} | ({"dtypes": foreign} if foreign else {}))
     write_atomically(path, lambda file: np.savez(file, config=np.array(text), **arrays))
     return len(arrays)
 
@@ -60,7 +64,8 @@ def load_export(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
                 place = networks
                 for folder in folders:
                     place = place.setdefault(folder, {})
-                place[leaf] = file[name]
+                dtype = config.get("dtypes", {}).get(name)
+                place[leaf] = file[name] if dtype is None else file[name].view(jnp.dtype(dtype))
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise UsageError(f"{path} is no export of a run ({error}); write one with the verb export.") from error
     if config.get("digest") != digest(networks):

@@ -44,6 +44,18 @@ def test_there_and_back(state, tmp_path):
         assert jax.tree.map(lambda x: x.dtype, networks[name]) == jax.tree.map(lambda x: x.dtype, wanted)
 
 
+def test_what_numpy_has_no_name_for_comes_back_as_it_was(state, tmp_path):
+    critic = state.networks["critic"]
+    critic = critic.replace(params=jax.tree.map(lambda x: x.astype(jnp.bfloat16), critic.params))
+    export(tmp_path / "model.npz", TrainState.create({"critic": critic}), {})
+    found = load_export(tmp_path / "model.npz")[0]["critic"]["params"]["Dense_0"]["kernel"]
+    wanted = critic.params["Dense_0"]["kernel"]
+    assert found.dtype == jnp.bfloat16
+    np.testing.assert_array_equal(found, wanted)
+    with np.load(tmp_path / "model.npz", allow_pickle=False) as file:
+        assert file["critic/params/Dense_0/kernel"].dtype == np.uint16
+
+
 def test_the_average_is_exported_where_there_is_one(state, tmp_path):
     export(tmp_path / "model.npz", state, {})
     kernel = load_export(tmp_path / "model.npz")[0]["generator"]["params"]["Dense_0"]["kernel"]
