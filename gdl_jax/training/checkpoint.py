@@ -13,8 +13,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import math
 import shutil
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +66,7 @@ class Checkpoints:
         Args:
             folder: is made if it is absent.
             keep: how many of the newest to keep, beside the one with the best score.
-            higher_is_better: which score is best.
+            higher_is_better: which score is best, of checkpoints whose record does not say what it is a score by.
             read_only: whether the folder is only looked at.
         """
         self.folder = folder.absolute()
@@ -94,10 +94,18 @@ class Checkpoints:
         return sorted(int(path.stem) for path in self.folder.glob("*.json") if path.stem.isdigit())
 
     def best(self) -> int | None:
-        """The step with the best score, the newest of equals; None where nothing was scored (NaN is no score)."""
-        found = {step: self._read_record(step).get("score") for step in self.steps()}
-        scores = {step: score for step, score in found.items() if score is not None and math.isfinite(score)}
-        return max(scores, key=lambda step: (self.sign * scores[step], step)) if scores else None
+        """The step with the best score, the newest of equals; None where nothing was scored (NaN is no score).
+
+        Of those that were scored as the newest of them was: the values of two measures are not compared.
+        """
+        found = {step: self._read_record(step) for step in self.steps()}
+        found = {step: record for step, record in found.items() if record.get("score") is not None}
+        if not found:
+            return None
+        by = found[max(found)].get("scored_by")
+        sign = self.sign if by is None else {"max": 1, "min": -1}[by["better"]]
+        alike = {step: record["score"] for step, record in found.items() if record.get("scored_by") == by}
+        return max(alike, key=lambda step: (sign * alike[step], step))
 
     def _read_record(self, step: int) -> dict[str, Any]:
         """The record, or {} where it is not as it was written."""
@@ -117,7 +125,14 @@ class Checkpoints:
 
     # Writing ----------------------------------------------------------------------------------------------------------
 
-    def save(self, step: int, tree: PyTree[Array], notes: dict[str, Any], score: float | None = None) -> None:
+    def save(
+        self,
+        step: int,
+        tree: PyTree[Array],
+        notes: dict[str, Any],
+        score: float | None = None,
+        scored_by: Mapping[str, Any] | None = None,
+    ) -> None:
         """Starts to write a checkpoint; returns when the arrays may be donated.
 
         Args:
@@ -125,6 +140,7 @@ class Checkpoints:
             tree: arrays.
             notes: JSON; what the host has to remember. A number that is not finite is null when it is read.
             score: of the state, where it was evaluated.
+            scored_by: JSON; by what, with which "better" end, "min" or "max".
 
         Raises:
             CheckpointError: this or the save before failed.
@@ -132,7 +148,7 @@ class Checkpoints:
         self.wait()
         leaves = leaf_paths(tree)
         self._check_room(step, leaves)
-        record = {"step": step, "score": score, "notes": notes, "leaves": _describe(leaves)}
+        record = {"step": step, "score": score, "scored_by": scored_by, "notes": notes, "leaves": _describe(leaves)}
         try:
             response = self._orbax.save_async(step, leaves)
         except Exception as error:

@@ -159,6 +159,20 @@ def test_the_newest_of_equals_is_best_and_a_score_that_is_no_number_is_none(tmp_
     assert found.notes == {"evaluation": {"elbo": None, "kid": None, "fid": 0.1}}
 
 
+def test_values_of_two_measures_are_not_compared(tmp_path):
+    """A run may be continued by another metric: then the best is the best by it, once it has been taken."""
+    fid, score = {"measure": "fid", "better": "min"}, {"measure": "inception_score", "better": "max"}
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    best = []
+    for step, (value, by) in enumerate([(3.0, fid), (9.0, fid), (None, score), (5.0, score), (4.0, score)], 1):
+        checkpoints.save(step, tree_of(step), {}, value, by)
+        checkpoints.wait()
+        best.append(checkpoints.best())
+    checkpoints.close()
+    assert best == [1, 1, 1, 4, 4]
+    assert checkpoints.steps() == [4, 5]
+
+
 def test_without_its_record_it_does_not_count(folder):
     (folder / "2.json").unlink()
     found, damaged = restore(folder)
