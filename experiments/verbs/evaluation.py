@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from experiments.verbs.opening import OnCheckpoint, Opened, check_num, open_export, open_run
-from gdl_jax.data.source import Split, load
+from gdl_jax.data.source import Source, Split, load
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.errors import UsageError
 from gdl_jax.files import json_text
@@ -29,7 +29,7 @@ from gdl_jax.steps.devices import make_mesh, put, replicated
 from gdl_jax.steps.state import TrainState
 from gdl_jax.training.export import digest, is_export, variables
 from gdl_jax.training.observer import Observer
-from gdl_jax.training.sample_metrics import SampleMetrics, Whose, classes_of
+from gdl_jax.training.sample_metrics import NAMES, SampleMetrics, Whose, classes_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,13 +107,16 @@ def evaluate(options: Evaluate) -> None:
                 raise UsageError(f"{run.saved['name']} draws no images that could be measured; leave {said} out.")
     chosen = None if options.features is None else open_features(options.features, mesh, options.resize)
     state = put(jax.tree.map(np.asarray, run.state), replicated(mesh))
-    title = f"{run.saved['name']}, step {run.step}, {len(test)} test examples of {data.full_name}"
+    title = f"{run.saved['name']}, step {run.step}"
     if options.metrics:
-        found = _metrics(options, run, state, chosen or default_features(data.full_name, mesh, options.resize), mesh)
+        features = chosen or default_features(data.full_name, mesh, options.resize)
+        found = _metrics(options, run, state, (train, test), features, mesh)
         if options.json:
             print(json_text(found))
         else:
-            print("\n".join([title, *lines(found)]))
+            said = next(iter(found.values()))["protocol"]
+            compared = f"{said['samples']:,} {NAMES.get(said['images'], 'samples')} and {said['real']:,}"
+            print("\n".join([f"{title}: {compared} {NAMES[said['split']]} of {data.full_name}", *lines(found)]))
         return
     seen = (PIXELS,) if chosen in (None, PIXELS) else (PIXELS, chosen)
     observer = Observer(run.model, train, test, run.experiment, mesh, seen)
@@ -124,20 +127,24 @@ def evaluate(options: Evaluate) -> None:
     if options.json:
         print(json_text(found))
         return
-    print(title)
+    print(f"{title}, {len(test):,} test examples of {data.full_name}")
     for name, value in sorted(values.items()):
         print(f"  {name:<64} {value:.6g}")
 
 
 def _metrics(
-    options: Evaluate, run: Opened, state: TrainState, features: Features, mesh: Mesh
+    options: Evaluate,
+    run: Opened,
+    state: TrainState,
+    sources: tuple[Source, Source],
+    features: Features,
+    mesh: Mesh,
 ) -> dict[str, dict[str, Any]]:
     if options.num is not None:
         check_num(options.num, "num", 2)
     if options.num_real is not None:
         check_num(options.num_real, "num-real", 2)
-    data = run.experiment.data
-    train, test = load(data, "train"), load(data, "test")
+    train, test = sources
     classes = classes_of({"train": train, "test": test}[options.split])
     metrics = SampleMetrics(
         model=run.model,
@@ -152,7 +159,8 @@ def _metrics(
         seed=options.seed,
         path=options.path,
     )
-    said = {"run": run.saved["name"], "workdir": str(options.workdir), "step": run.step, "data": data.full_name}
+    said = {"run": run.saved["name"], "workdir": str(options.workdir), "step": run.step}
+    said["data"] = run.experiment.data.full_name
     return metrics.results(state, images=options.images, protocol=said)
 
 

@@ -98,8 +98,11 @@ def test_one_device_and_eight(measured, monkeypatch):
 
 
 def test_table_with_the_digest_of_the_weights(dcgan, launch):
+    words = ("--split", "train", "--num", 100, "--num-real", 200)
+    said = launch("evaluate", dcgan.workdir, "--metrics", "fid", *words).out
+    assert said.startswith("dcgan, step 20: 100 samples and 200 training images of digits\n")
     lines = launch("evaluate", dcgan.workdir, "--metrics", "fid").out.splitlines()
-    assert lines[0] == "dcgan, step 20, 296 test examples of digits"
+    assert lines[0] == "dcgan, step 20: 296 samples and 296 test images of digits"
     sha256 = default_features("digits").sha256
     assert lines[1].split()[:2] == ["fid", f"[digits_classifier_{sha256[:8]}]"]
 
