@@ -10,22 +10,37 @@ already trained is not trained again. `table` writes RESULTS.md from all records
 
 from __future__ import annotations
 
-import argparse
 import datetime
+import inspect
 import json
+import math
 import os
-import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from gdl_jax import runtime
+
+if __name__ == "__main__":
+    runtime.set_defaults()
 
 import numpy as np
+import tyro
 
-from gdl_jax.errors import UsageError, run_module
+from experiments import workdir as workdirs
+from experiments.command_line import parse, parse_training
+from experiments.hardware import device
+from experiments.registry import Experiment, find
+from gdl_jax.data.source import load
+from gdl_jax.data.spec import DataSpec
+from gdl_jax.errors import UsageError, nearest, run_module
 from gdl_jax.files import write_json, write_text
+from gdl_jax.metrics.suite import check_names
+from gdl_jax.models.model import Samples
 
 FORMAT = 1
 RECORDS = Path(__file__).parent / "results"
@@ -54,23 +69,75 @@ OF_SAMPLES = (("parameters", "parameters"), ("batch_norm", "batch norm"), ("clas
 Record = Mapping[str, Any]
 
 
-def measure(name: str, label: str, seeds: Sequence[int], words: Sequence[str], evaluation: Sequence[str]) -> Record:
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """Train, evaluate and write a record. What follows -- are settings of the experiment."""
+
+    name: Annotated[str, tyro.conf.Positional]
+    """Of the experiment."""
+    label: str | None = None
+    """Of the record and its row (default: the name)."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """One run each."""
+    metrics: str = "fid,kid,prdc"
+    """See evaluate."""
+    features: str | None = None
+    """See evaluate."""
+    num: int | None = None
+    """Samples; see evaluate."""
+
+    @property
+    def record(self) -> str:
+        """Its name."""
+        return self.label or self.name
+
+    def evaluation(self) -> list[str]:
+        """The settings of `evaluate`."""
+        words = {"--metrics": self.metrics, "--features": self.features, "--num": self.num}
+        return [str(word) for option, value in words.items() if value is not None for word in (option, value)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Write RESULTS.md from the records."""
+
+
+VERBS = {"measure": Measure, "table": Table}
+
+
+def check_measure(options: Measure, words: Sequence[str]) -> None:
+    """Before hours of training.
+
+    Args:
+        options: what is to be measured.
+        words: settings of the experiment.
+
+    Raises:
+        UsageError: there are no such settings, the model draws no images, or a seed is given twice.
+    """
+    if not options.seeds or len(set(options.seeds)) < len(options.seeds):
+        given = " ".join(map(str, options.seeds))
+        raise UsageError(f"--seeds are {given}; every run needs a seed of its own, for equal ones are one run.")
+    check_names(options.metrics.split(","))
+    entry = find(options.name)
+    if not issubclass(entry, Experiment):
+        raise UsageError(f"{options.name} is a study, which has no samples to measure.")
+    _, experiment = parse_training(options.name, entry, words)
+    if not isinstance(experiment.build(DataSpec.of(load(experiment.data, "train"))), Samples):
+        raise UsageError(f"{options.name} draws no images that could be measured.")
+
+
+def measure(options: Measure, words: Sequence[str]) -> Record:
     """Trains and evaluates; see the module.
 
     Args:
-        name: of the experiment.
-        label: of the record.
-        seeds: of the runs.
+        options: what is measured.
         words: settings of the experiment.
-        evaluation: settings of `evaluate`.
 
     Raises:
         UsageError: a command failed.
     """
-    # Only now, for jax takes a second, and a table does not need it.
-    from experiments.hardware import device
-    from experiments.workdir import git_state, versions
-
+    name, label, seeds, evaluation = options.name, options.record, options.seeds, options.evaluation()
     runs = []
     for seed in seeds:
         workdir = RUNS / f"{label}_{seed}"
@@ -83,10 +150,10 @@ def measure(name: str, label: str, seeds: Sequence[int], words: Sequence[str], e
         runs.append(
             {
                 "seed": seed,
-                "train": _command(train),
+                "train": workdirs.command(train),
                 # Who continues a run writes its revision into the folder, also where there is nothing left to train.
                 "trained": [x for x in (before, after) if x] if before.get("step") != after["step"] else [before],
-                "evaluate": _command(evaluate),
+                "evaluate": workdirs.command(evaluate),
                 "evaluate_seconds": seconds,
                 "results": json.loads(found),
             }
@@ -98,19 +165,19 @@ def measure(name: str, label: str, seeds: Sequence[int], words: Sequence[str], e
         "name": label,
         "experiment": name,
         "measured": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "git": git_state(),
-        "versions": versions(),
+        "git": workdirs.git_state(),
+        "versions": workdirs.versions(),
         "device": device(),
         "load_average": os.getloadavg()[0],
         "runs": runs,
-        "floor": {"evaluate": _command(floor), "results": json.loads(found)},
+        "floor": {"evaluate": workdirs.command(floor), "results": json.loads(found)},
     }
 
 
 def _launch(words: Sequence[str], *, echo: bool = False) -> tuple[float, str]:
     """Seconds, and what the launcher printed."""
     begun = time.perf_counter()
-    print(_command(words), file=sys.stderr)
+    print(workdirs.command(words), file=sys.stderr)
     done = subprocess.run(
         [sys.executable, "-m", "experiments.run", *words],
         stdout=None if echo else subprocess.PIPE,
@@ -118,12 +185,8 @@ def _launch(words: Sequence[str], *, echo: bool = False) -> tuple[float, str]:
         check=False,
     )
     if done.returncode:
-        raise UsageError(f"`{_command(words)}` failed with exit code {done.returncode}.")
+        raise UsageError(f"`{workdirs.command(words)}` failed with exit code {done.returncode}.")
     return time.perf_counter() - begun, done.stdout or ""
-
-
-def _command(words: Sequence[str]) -> str:
-    return shlex.join(["python", "-m", "experiments.run", *words])
 
 
 def _trained(workdir: Path) -> dict[str, Any]:
@@ -209,7 +272,16 @@ def _value(results: Sequence[Mapping[str, Any]]) -> str:
     if not len(values):
         return ""
     mean = f"{values.mean():.4g}"
-    return mean if len(values) == 1 else f"{mean} ± {values.std(ddof=1):.2g}"
+    if len(values) == 1:
+        return mean
+    # No further than the mean is written: what equal values differ by is rounding.
+    deviation = values.std(ddof=1)
+    return f"{mean} ± {round(deviation, min(_places(values.mean(), 4), _places(deviation, 2))):.2g}"
+
+
+def _places(value: float, digits: int) -> int:
+    """Behind the point, for so many significant digits."""
+    return digits - 1 - math.floor(math.log10(abs(value))) if value else digits
 
 
 def _how(record: Record) -> str:
@@ -260,28 +332,26 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
 
 def main(arguments: Sequence[str]) -> None:
     """See the module."""
-    parser = argparse.ArgumentParser(prog="python -m experiments.results", description=__doc__.splitlines()[0])
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    verbs.add_parser("table", help="write RESULTS.md from the records")
-    one = verbs.add_parser("measure", help="train, evaluate and write a record")
-    one.add_argument("name", help="of the experiment")
-    one.add_argument("--label", help="of the record and its row (default: the name)")
-    one.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="one run each")
-    one.add_argument("--metrics", default="fid,kid,prdc", help="see evaluate")
-    one.add_argument("--features", help="see evaluate")
-    one.add_argument("--num", type=int, help="samples; see evaluate")
-    one.epilog = "What follows -- are settings of the experiment."
+    verb = arguments[0] if arguments else ""
+    if verb in ("-h", "--help"):
+        print(__doc__.strip())
+        return
+    if verb not in VERBS:
+        raise UsageError(f"There is nothing to do that is called {verb!r}: {nearest(verb, VERBS)}")
     at = list(arguments).index("--") if "--" in arguments else len(arguments)
-    options, settings = parser.parse_args(arguments[:at]), arguments[at + 1 :]
-    if options.verb == "measure":
-        evaluation = ["--metrics", options.metrics]
-        for option in ("features", "num"):
-            value = getattr(options, option)
-            evaluation += [f"--{option}", str(value)] if value is not None else []
-        label = options.label or options.name
-        record = measure(options.name, label, options.seeds, settings, evaluation)
-        write_json(RECORDS / f"{label}.json", record)
-        print(RECORDS / f"{label}.json")
+    given, words = arguments[1:at], arguments[at + 1 :]
+    settings = VERBS[verb]
+    try:
+        options = parse(
+            settings, given, prog=f"python -m experiments.results {verb}", description=inspect.getdoc(settings)
+        )
+    except UsageError as error:
+        hint = " Settings of the experiment come after --." if verb == "measure" else ""
+        raise UsageError(f"{error}{hint}") from error
+    if isinstance(options, Measure):
+        check_measure(options, words)
+        write_json(RECORDS / f"{options.record}.json", measure(options, words))
+        print(RECORDS / f"{options.record}.json")
     write_text(TABLE, render(read()))
     print(TABLE)
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import shutil
 
 import pytest
 
 from experiments import results
+from experiments.command_line import parse_training
+from experiments.registry import find
 from gdl_jax.errors import UsageError
 
 
@@ -16,63 +19,46 @@ def test_nothing_in_the_table_is_typed():
     assert results.TABLE.read_text(encoding="utf-8") == results.render(results.read())
 
 
-# The most that is let pass of the Frechet distance in the classifier's features (training images: 1.0), and the fewest
-# of the ten classes.
-BOUNDS = {
-    "conditional_gan": (1.5, 10),
-    "conditional_gan_auxiliary": (2, 10),
-    "conditional_gan_convolutional": (5, 10),
-    "conditional_gan_lanham": (2, 10),
-    "conditional_gan_projection": (2, 10),
-    "dcgan": (3, 10),
-    "discrete_gan": (7, 10),
-    "gan_boundary_seeking": (3.5, 10),
-    "gan_dragan": (9, 10),
-    "gan_drift": (16, 9),
-    "gan_foster_wgan": (8, 10),
-    "gan_ganimals": (3, 10),
-    "gan_hinge_spectral": (3.5, 10),
-    "gan_jiang": (20, 10),
-    "gan_lanham_boundary": (8, 9),
-    "gan_lanham_dense": (5, 10),
-    "gan_lanham_lipschitz": (16, 10),
-    "gan_lanham_relativistic": (7, 10),
-    "gan_lanham_wgan": (7, 10),
-    "gan_least_squares": (3, 10),
-    "gan_minimax": (3.5, 10),
-    "gan_r1": (7, 10),
-    "gan_relativistic": (3.5, 10),
-    "gan_relativistic_average": (3.5, 10),
-    "gan_relativistic_average_hinge": (3.5, 10),
-    "gan_relativistic_average_least_squares": (3.5, 10),
-    "gan_resnet_wgan_gp": (6, 10),
-    "gan_sngan": (4.5, 10),
-    "gan_valle_digits": (3, 10),
-    "gan_valle_relativistic": (12, 10),
-    "gan_wasserstein_clipped": (4, 10),
-    "wgan_gp": (5, 10),
-    "wgan_gp_foster": (26, 10),
-}
+def test_records_are_of_commands_that_there_are():
+    for record in results.read():
+        for run in record["runs"]:
+            name, *words = shlex.split(run["train"])[3:]
+            assert name == record["experiment"]
+            launch, experiment = parse_training(name, find(name), words)
+            assert experiment.seed == run["seed"]
+            assert launch.workdir.name == f"{record['name']}_{run['seed']}"
 
 
-def test_every_gan_that_was_measured_learned_digits():
-    runs = {r["name"]: r["runs"] for r in results.read() if "gan" in r["experiment"]}
-    assert runs.keys() == BOUNDS.keys()
-    for name, (distance, classes) in BOUNDS.items():
-        for run in runs[name]:
-            assert run["results"]["fid"]["value"] < distance, name
-            assert run["results"]["classes_covered"]["value"] >= classes, name
-    # Those that the texts are about, and one that seeds make much of, with several.
-    assert [name for name, each in runs.items() if len(each) == 3] == [
-        "dcgan",
-        "gan_boundary_seeking",
-        "gan_hinge_spectral",
-        "gan_jiang",
-        "gan_least_squares",
-        "gan_relativistic_average",
-        "gan_wasserstein_clipped",
-        "wgan_gp",
-    ]
+def results_with(*values):
+    protocol = results.read()[0]["runs"][0]["results"]["fid"]["protocol"]
+    return [{"value": value, "protocol": protocol} for value in values]
+
+
+def test_deviations_have_the_places_of_their_mean():
+    assert results._value(results_with(1.895, 1.895 + 4e-16)) == "1.895 ± 0"
+    assert results._value(results_with(1.8, 2.0)) == "1.9 ± 0.14"
+    assert results._value(results_with(0.97, 0.9717)) == "0.9708 ± 0.0012"
+    assert results._value(results_with(0.0, 0.0)) == "0 ± 0"
+    assert results._value(results_with(1.0, None)) == "1"
+
+
+@pytest.mark.parametrize(
+    ("words", "fragment"),
+    [
+        (["tabel"], "'tabel': did you mean 'table'?"),
+        (["table", "--preset", "smoke"], "There is no setting --preset"),
+        (["measure", "dcgan", "--preset", "smoke"], "Settings of the experiment come after --."),
+        (["measure", "dcgan", "--seeds", "0", "0"], "equal ones are one run"),
+        (["measure", "dcgan", "--metrics", "fdi"], "There is no metric 'fdi'"),
+        (["measure", "dcgan", "--", "--stpes", "3"], "did you mean '--steps'?"),
+        (["measure", "classifier"], "classifier draws no images"),
+        (["measure", "xor_mlp"], "xor_mlp is a study"),
+    ],
+)
+def test_mistakes_are_told_before_training(words, fragment, monkeypatch):
+    monkeypatch.setattr(results, "_launch", lambda *_, **__: pytest.fail("trained"))
+    with pytest.raises(UsageError, match=re.escape(fragment)):
+        results.main(words)
 
 
 def test_a_record_and_its_table(dcgan, launch, tmp_path, monkeypatch):
