@@ -27,12 +27,6 @@ from gdl_jax.data.spec import DataSpec
 
 STUDIES = load_studies()
 
-OF_THE_CATALOGUE = (
-    "F01 F02 F03 F04 F05 F06 F07 F09 LA01 LA02 LA03 LA04 LA05 LA12 LA13 LA14 LA35 LA36 S02 S03 S04 S05 S21 S28 S31 "
-    "11.1 11.2 11.3 11.4 11.5 11.6 11.7"
-    " F22 F24 F26 J16 L7.6 L7.8 LA18 S16 S18 S20 S24 S30 S34 S35 S38 S41"
-)
-
 
 @dataclass(frozen=True)
 class Done:
@@ -100,11 +94,6 @@ def test_every_study_is_complete(name):
     assert all(type(preset) is study for preset in study.presets().values())
     assert dataclasses.is_dataclass(study)
     assert name not in load_all()
-
-
-def test_first_principles_are_covered():
-    covered = {system for study in STUDIES.values() for system in study.systems}
-    assert covered == set(OF_THE_CATALOGUE.split())
 
 
 def test_folder_is_complete(each):
