@@ -10,6 +10,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,12 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "torc
 def default(name: str) -> Path:
     """Where a run goes that is given no workdir: runs/dcgan; of `package.module:attribute` the attribute."""
     return Path("runs") / name.rpartition(":")[2]
+
+
+def short_names(folders: Sequence[Path]) -> dict[Path, str]:
+    """The last part of each folder's path, or all of it where two end alike."""
+    ends = [folder.name for folder in folders]
+    return {folder: folder.name if ends.count(folder.name) == 1 else str(folder) for folder in folders}
 
 
 def config_dict(entry: Entry) -> dict[str, Any]:

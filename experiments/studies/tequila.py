@@ -16,6 +16,7 @@ from experiments.families.free_gan import Output
 from experiments.launch import run_experiment
 from experiments.registry import Findings, Study, find, register
 from experiments.verbs.opening import open_run
+from experiments.workdir import short_names
 from gdl_jax.data.source import DataSettings, Split, load
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.data.transforms import to_uint8
@@ -173,7 +174,7 @@ class Tequila(Study):
         """All images, in [0, 1]."""
         train, test = self._images("train"), self._images("test")
         if self.runs:
-            drawn = {path.name: self._samples(path) for path in self.runs}
+            drawn = {name: self._samples(path) for path, name in short_names(self.runs).items()}
         else:
             with tempfile.TemporaryDirectory() as nowhere:
                 drawn = {name: self._samples(self._train(name, self.folder or Path(nowhere))) for name in self.gans}

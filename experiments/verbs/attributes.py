@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool
 
-from experiments.verbs.codes import Coded, Images, OnCodes, encode_data, encodes, open_coder, open_codes
-from experiments.verbs.opening import check_num
+from experiments.verbs.codes import Coded, OnCodes, encode_data, encodes, open_coder, open_codes
+from experiments.verbs.opening import Images, check_num
 from gdl_jax.data.source import Split
 from gdl_jax.errors import UsageError, nearest
 from gdl_jax.latents import attribute_vector
@@ -78,16 +78,26 @@ class Arithmetic(OnCodes):
     """The neighbours differ by uniform noise from minus to plus so much."""
 
 
-def flags_of(found: Coded) -> Flags:
+def attribute_values(found: Coded) -> dict[str, np.ndarray]:
+    """The different values of each attribute that images have."""
+    names = getattr(found.source, "attribute_names", ())
+    columns = found.examples["attributes"].T if names else ()
+    return {name: np.unique(values) for name, values in zip(names, columns, strict=True)}
+
+
+def flags_of(found: Coded, known: dict[str, np.ndarray]) -> Flags:
     """Which images have which attribute or class.
+
+    Args:
+        found: the images.
+        known: the values of each attribute that count; each is a flag of its own where there are more than two.
 
     Raises:
         UsageError: the data have neither.
     """
     flags = {name: found.examples["label"] == index for index, name in enumerate(found.source.classes)}
-    names = getattr(found.source, "attribute_names", ())
-    for name, values in zip(names, found.examples["attributes"].T if names else (), strict=True):
-        different = np.unique(values)
+    for column, (name, different) in enumerate(known.items()):
+        values = found.examples["attributes"][:, column]
         if len(different) <= 2:
             flags[name] = values > 0
         else:
@@ -109,16 +119,19 @@ def attributes(options: Attributes) -> None:
     for option in ("images", "measured", "neighbours"):
         check_num(getattr(options, option), option)
     known = open_codes(options)
-    flags = flags_of(known)
+    values = attribute_values(known)
+    flags = flags_of(known, values)
     _check_names(options.names, flags)
     enough = {name: flag for name, flag in flags.items() if FEWEST <= flag.sum() <= len(flag) - FEWEST}
     scarce = [name for name in options.names if name not in enough]
     if scarce:
         raise UsageError(f"Of {len(known.images)} images too few have, or lack, {scarce[0]!r}; raise --num.")
     names = options.names or tuple(enough)[:MOST]
-    readout = fit_readout(known.images[:FITTED], np.stack([enough[name][:FITTED] for name in names], axis=1))
+    generator = np.random.default_rng(options.seed)
+    fitted = generator.permutation(len(known.images))[:FITTED]
+    readout = fit_readout(known.images[fitted], np.stack([enough[name][fitted] for name in names], axis=1))
     test = encode_data(known.coder, "test", options.num)
-    scores, flags_of_test = readout(test.images), flags_of(test)
+    scores, flags_of_test = readout(test.images), flags_of(test, values)
     alphas = np.array(options.alphas, np.float32)
     for column, name in enumerate(names):
         vector, wanted = attribute_vector(known.codes, enough[name], normalize=options.normalize), flags_of_test[name]
@@ -128,7 +141,7 @@ def attributes(options: Attributes) -> None:
             area = area_under_curve(scores[:, column], wanted)
             print(f"  area under the curve of the read-out, test images: {area:.3f}")
         for words, chosen in (("without", np.flatnonzero(~wanted)), ("with", np.flatnonzero(wanted))):
-            codes = test.codes[chosen[: options.measured]]
+            codes = test.codes[generator.permutation(chosen)[: options.measured]]
             if len(codes):
                 decoded = [known.coder.decode(codes + alpha * vector) for alpha in alphas]
                 read = [readout(images)[:, column].mean() for images in decoded]
@@ -165,7 +178,7 @@ def arithmetic(options: Arithmetic) -> None:
     groups = {name: getattr(options, name) for name in GROUPS}
     if encodes(coder):
         found = encode_data(coder, options.split, options.num)
-        images, codes, flags = found.images, found.codes, flags_of(found)
+        images, codes, flags = found.images, found.codes, flags_of(found, attribute_values(found))
         _check_groups(groups, "name the attributes that the images of each group have")
         chosen = {name: _exemplars(name, words, flags, options) for name, words in groups.items()}
     else:
@@ -191,7 +204,9 @@ def arithmetic(options: Arithmetic) -> None:
     words = [word if word in flags else word.removeprefix("not_") for group in groups.values() for word in group]
     named = {word: flags[word] for word in words if word in flags}
     if named:
-        coder.say(_measured(named, images, of_means[:1], decoded))
+        fitted = np.random.default_rng(options.seed).permutation(len(images))[:FITTED]
+        of_fitted = {word: flag[fitted] for word, flag in named.items()}
+        coder.say(_measured(of_fitted, images[fitted], of_means[:1], decoded))
 
 
 def _check_groups(groups: dict[str, tuple[str, ...]], advice: str) -> None:
@@ -225,7 +240,7 @@ def _filled(images: Images, width: int) -> Images:
 
 def _measured(flags: Flags, known: Images, first: Images, decoded: Images) -> dict[str, float]:
     """How far the mean of the first group, and the result, have each attribute; see `fit_readout`."""
-    readout = fit_readout(known[:FITTED], np.stack([flag[:FITTED] for flag in flags.values()], axis=1))
+    readout = fit_readout(known, np.stack(list(flags.values()), axis=1))
     before, after = (readout(images).mean(axis=0) for images in (first, decoded))
     read = {f"{name}: read-out of the first group's mean": value for name, value in zip(flags, before, strict=True)}
     return read | {f"{name}: read-out of the result": value for name, value in zip(flags, after, strict=True)}

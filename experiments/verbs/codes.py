@@ -10,20 +10,21 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int
 
-from experiments.verbs.opening import OnCheckpoint, Shelf, check_num, check_shelf, open_run
+from experiments.verbs.opening import Images, OnCheckpoint, Opened, Shelf, check_num, check_shelf, open_run
 from gdl_jax.data.source import Source, Split, load
 from gdl_jax.data.transforms import scale, to_uint8
 from gdl_jax.errors import UsageError
+from gdl_jax.metrics.order import some_of
 from gdl_jax.models.model import Decodes, Encodes, LatentModel
+from gdl_jax.models.vae import reparameterize
 from gdl_jax.steps.random import stream_key
 from gdl_jax.steps.state import TrainState
 
 IMAGES_AT_ONCE = 512
 
 Codes = Float[np.ndarray, "num latent"]
-Images = UInt8[np.ndarray, "num height width channels"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +35,8 @@ class OnDecoder(OnCheckpoint):
     """Of the random numbers."""
     out: Path | None = None
     """Folder of the pictures (default: WORKDIR/samples, where the report finds them)."""
+    label: str | None = None
+    """Class of all decoded images, by its name or number, where the model is given classes (default: the first)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,9 +55,11 @@ class Coder(Shelf):
 
     Attributes:
         seed: of the random numbers.
+        label: the class of all images, where the model is given classes.
     """
 
     seed: int
+    label: int | None = None
 
     @property
     def name(self) -> str:
@@ -75,20 +80,19 @@ class Coder(Shelf):
         model, state = self.run.model, self.run.state
         if not sampled:
             return self._by_blocks(lambda x, _: model.encode(state, x), images)
-        if not has_posterior(model):
-            raise UsageError(f"A code of {self.name} has no noise, so none can be drawn; leave --sampled out.")
-
-        def draw(x: jax.Array, key: jax.Array) -> jax.Array:
-            mean, log_variance = model.posterior(state, x)
-            return mean + jnp.exp(0.5 * log_variance) * jax.random.normal(key, mean.shape)
-
-        return self._by_blocks(draw, images)
+        check_posterior(self.run)
+        return self._by_blocks(lambda x, key: reparameterize(*model.posterior(state, x), key), images)
 
     def decode(self, codes: Codes) -> Images:
         """The images of codes."""
         blocks = [codes[start : start + IMAGES_AT_ONCE] for start in range(0, len(codes), IMAGES_AT_ONCE)]
         decoded = [np.asarray(self._decode(self.run.state, block.astype(np.float32))) for block in blocks]
         return to_uint8(np.concatenate(decoded), self.run.model.image_range)
+
+    def images_of(self, state: TrainState, codes: jax.Array) -> jax.Array:
+        """The images of codes in the model's range, all of one class where it is given classes."""
+        labels = () if self.label is None else (jnp.full(len(codes), self.label),)
+        return self.run.model.decode(state, codes, *labels)
 
     def draw(self, num: int, stream: str) -> Codes:
         """Codes from the prior."""
@@ -101,7 +105,7 @@ class Coder(Shelf):
 
     @cached_property
     def _decode(self) -> Callable[[TrainState, Codes], jax.Array]:
-        return jax.jit(self.run.model.decode)
+        return jax.jit(self.images_of)
 
     def _by_blocks(self, function: Callable[[jax.Array, jax.Array], jax.Array], images: Images) -> Codes:
         compiled = jax.jit(lambda x, key: function(scale(x, self.run.model.image_range), key))
@@ -158,6 +162,12 @@ def has_posterior(model: object) -> bool:
     return callable(getattr(model, "posterior", None))
 
 
+def check_posterior(run: Opened) -> None:
+    """Raises a UsageError where a code has no distribution that it could be drawn from."""
+    if not has_posterior(run.model):
+        raise UsageError(f"A code of {run.saved['name']} has no noise, so none can be drawn; leave --sampled out.")
+
+
 def open_coder(options: OnDecoder) -> Coder:
     """Reads the model of a run.
 
@@ -170,7 +180,9 @@ def open_coder(options: OnDecoder) -> Coder:
         raise UsageError(f"{name} decodes no codes; use sample or evaluate.")
     if not getattr(run.model, "codes_decode", True):
         raise UsageError(f"The decoder of this {name} needs more than a code, so codes cannot be decoded.")
-    return Coder(run, check_shelf(options.out, options.workdir), options.seed)
+    wanted = () if options.label is None else (options.label,)
+    label = next(iter(run.drawn_classes(wanted, "--label")), None)
+    return Coder(run, check_shelf(options.out, options.workdir), options.seed, label)
 
 
 def encodes(coder: Coder) -> bool:
@@ -186,7 +198,6 @@ def check_encodes(coder: Coder) -> None:
 
 def open_codes(options: OnCodes, *, sampled: bool | None = False) -> Coded:
     """Reads the model and encodes the data that the options choose; see `encode_data`."""
-    check_num(options.num)
     return encode_data(open_coder(options), options.split, options.num, sampled=sampled)
 
 
@@ -200,13 +211,12 @@ def encode_data(coder: Coder, split: Split, num: int, *, sampled: bool | None = 
         sampled: draw from q(z|x); None: where there is such.
 
     Raises:
-        UsageError: the model has no encoder, or no q(z|x).
+        UsageError: the model has no encoder, or no q(z|x), or `num` is none.
     """
+    check_num(num)
     check_encodes(coder)
     source = load(coder.run.experiment.data, split)
-    generator = np.random.default_rng(coder.seed)
-    chosen = np.sort(generator.choice(len(source), min(num, len(source)), replace=False))
-    examples = source.take(chosen)
+    examples = source.take(some_of(len(source), min(num, len(source)), coder.seed))
     if sampled is None:
         sampled = has_posterior(coder.run.model)
     return Coded(coder, source, examples, coder.encode(examples["image"], sampled=sampled), sampled)

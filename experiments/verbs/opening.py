@@ -1,42 +1,37 @@
-"""What can be done with a run: every verb reads the model's options from the workdir, never from flags."""
+"""How every verb opens a run: the model's options are read from the workdir, never from flags."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import tyro
-from jaxtyping import Int, UInt8
+from jaxtyping import UInt8
 
 from experiments import workdir as workdirs
 from experiments.registry import Experiment
 from gdl_jax.data.source import Split, class_numbers, load
 from gdl_jax.data.spec import DataSpec
-from gdl_jax.data.transforms import to_uint8
 from gdl_jax.errors import UsageError
-from gdl_jax.files import write_atomically, write_json
-from gdl_jax.latents import slerp
+from gdl_jax.files import write_json
+from gdl_jax.metrics.order import some_of
 from gdl_jax.metrics.suite import best_of
 from gdl_jax.models.gan import GAN
-from gdl_jax.models.model import LatentModel, Model, Reconstructs, Samples
-from gdl_jax.models.vae import VAE, Images, reparameterize
-from gdl_jax.pictures.grid import grid, rows, save_png
-from gdl_jax.pictures.report import write_report
+from gdl_jax.models.model import Model
+from gdl_jax.pictures.grid import save_png
 from gdl_jax.steps.devices import make_mesh
-from gdl_jax.steps.random import stream_key
 from gdl_jax.steps.state import TrainState
 from gdl_jax.training.checkpoint import Checkpoints
-from gdl_jax.training.export import export as write_export
 from gdl_jax.training.export import load_export, state_of
-from gdl_jax.training.program import SAMPLES_PER_CALL, abstract_carry, make_reconstructor, make_sampler
+from gdl_jax.training.program import abstract_carry
 
 Workdir = Annotated[Path, tyro.conf.Positional]
+
+Images = UInt8[np.ndarray, "num height width channels"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,55 +62,6 @@ class Seeded(OnCheckpoint):
     is the last two (default: WORKDIR/samples/VERB_STEP.png)."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sample(Seeded):
-    """Draw new images from the model of a run."""
-
-    num: int = 64
-    """How many."""
-    classes: tuple[str, ...] = ()
-    """Of which classes of the data, by names or numbers, one after the other; of a model that draws classes (default:
-    all that it was trained on)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reconstruct(Seeded):
-    """Encode and decode images of the run's data: originals above, reconstructions below."""
-
-    num: int = 10
-    """How many."""
-    split: Split = "test"
-    """Which part of the data."""
-    sampled: bool = False
-    """Decode a code that is drawn from q(z|x) instead of its mean."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Interpolate(Seeded):
-    """Walk along great circles between pairs of latent vectors, one pair per row."""
-
-    num: int = 8
-    """Pairs."""
-    points: int = 10
-    """Images per pair, both ends among them."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Report(OnRun):
-    """Write report.html: curves, samples over time, metrics, settings, on one page."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Export(OnCheckpoint):
-    """Write the networks of a run into one .npz file that NumPy reads.
-
-    That of a classifier is what `evaluate --features` takes.
-    """
-
-    out: Path | None = None
-    """File to write (default: WORKDIR/export.npz)."""
-
-
 @dataclass(frozen=True)
 class Opened:
     """A run that has been read."""
@@ -126,10 +72,45 @@ class Opened:
     step: int
     state: TrainState
 
-    def test_images(self, num: int) -> UInt8[np.ndarray, "num height width channels"]:
-        """The first so many test images of the run's data, as far as there are so many."""
-        source = load(self.experiment.data, "test")
-        return source.take(np.arange(min(num, len(source))))["image"]
+    def examples(self, split: Split, num: int, seed: int = 0) -> dict[str, np.ndarray]:
+        """So many of the run's data at random, or all where there are fewer."""
+        source = load(self.experiment.data, split)
+        return source.take(some_of(len(source), min(num, len(source)), seed))
+
+    def drawn_classes(self, wanted: Sequence[str], option: str) -> tuple[int, ...]:
+        """Of a model that is given classes: those that an option names, or all that it draws where it names none.
+
+        Returns:
+            Their numbers; () of a model that is given none.
+
+        Raises:
+            UsageError: the model is given none, or there is no such class, or it never saw one.
+        """
+        if not (isinstance(self.model, GAN) and self.model.num_classes):
+            if wanted:
+                name = self.saved["name"]
+                raise UsageError(f"{name} draws images of no class that could be asked for; leave {option} out.")
+            return ()
+        seen = self.model.drawn_classes or tuple(range(self.model.num_classes))
+        names = DataSpec.from_json(self.saved["data"]).classes
+        numbers = class_numbers(wanted, names, option) or seen
+        unseen = [names[number] for number in numbers if number not in seen]
+        if unseen:
+            raise UsageError(f"The run was trained without the class {unseen[0]!r} (--data.classes); ask for others.")
+        return numbers
+
+    def judging_gan(self) -> GAN:
+        """The model, whose discriminator judges images by themselves.
+
+        Raises:
+            UsageError: it has none.
+        """
+        if not isinstance(self.model, GAN) or self.model.num_classes:
+            name = self.saved["name"]
+            raise UsageError(
+                f"{name} has no discriminator that judges images by themselves; take dcgan, wgan_gp or gan."
+            )
+        return self.model
 
 
 def open_run(workdir: Path, checkpoint: str) -> Opened:
@@ -176,30 +157,10 @@ def _step_of(checkpoint: str, checkpoints: Checkpoints, workdir: Path) -> int | 
                 f"No checkpoint in {workdir} has been evaluated, so none is best; use --checkpoint latest."
             )
         return best
-    if not checkpoint.isdigit() or int(checkpoint) not in steps:
+    if not checkpoint.isdecimal() or int(checkpoint) not in steps:
         there = ", ".join(map(str, steps)) or "none"
         raise UsageError(f"There is no checkpoint {checkpoint!r} in {workdir}; there are latest, best and {there}.")
     return int(checkpoint)
-
-
-def _write(
-    name: str,
-    run: Opened,
-    options: Seeded,
-    images: UInt8[np.ndarray, "num height width channels"],
-    picture: UInt8[np.ndarray, "height width channels"],
-    **more: Int[np.ndarray, " num"],
-) -> None:
-    out = options.out or Shelf(run, options.workdir / "samples").path(name, ".png")
-    if out.suffix == ".npz":
-        write_atomically(out, lambda file: np.savez_compressed(file, samples=images, **more))
-    elif not out.suffix:
-        out.mkdir(exist_ok=True)
-        for number, image in enumerate(images):
-            save_png(out / f"{number:06d}.png", image, zoom=1)
-    else:
-        save_png(out, picture)
-    print(out)
 
 
 @dataclass(frozen=True, eq=False)
@@ -257,118 +218,3 @@ def check_num(num: int, option: str = "num", least: int = 1) -> None:
     """Raises a UsageError for a number that is too small."""
     if num < least:
         raise UsageError(f"--{option} is {num}; it has to be {least} or more.")
-
-
-def sample(options: Sample) -> None:
-    """`sample WORKDIR`."""
-    check_num(options.num)
-    check_out(options.out, (".png", ".npz", ""))
-    run = open_run(options.workdir, options.checkpoint)
-    if not isinstance(run.model, Samples):
-        raise UsageError(f"{run.saved['name']} draws no images; use evaluate.")
-    model = of_classes(run, options.classes) if options.classes else run.model
-    draw = make_sampler(model, make_mesh(jax.devices()[:1]))
-    images = draw(run.state, stream_key(options.seed, "sample verb"), options.num)
-    labels = sampled_classes(model, options.num)
-    _write("sample", run, options, images, grid(images), **({} if labels is None else {"label": labels}))
-
-
-def of_classes(run: Opened, wanted: Sequence[str]) -> GAN:
-    """The model, drawing images of these classes alone.
-
-    Raises:
-        UsageError: it draws none, or there is no such class, or it never saw one.
-    """
-    if not (isinstance(run.model, GAN) and run.model.num_classes):
-        raise UsageError(f"{run.saved['name']} draws images of no class that could be asked for; leave --classes out.")
-    names = run.saved["data"]["classes"]
-    numbers = class_numbers(wanted, names, "--classes")
-    unseen = [names[number] for number in numbers if number not in (run.model.drawn_classes or numbers)]
-    if unseen:
-        raise UsageError(f"The run was trained without the class {unseen[0]!r} (--data.classes); ask for others.")
-    return dataclasses.replace(run.model, drawn_classes=numbers)
-
-
-def sampled_classes(model: Model, num: int) -> Int[np.ndarray, " {num}"] | None:
-    """The labels of images that `make_sampler` draws; None for a model that draws no classes."""
-    if not (isinstance(model, GAN) and model.num_classes):
-        return None
-    # They begin anew in every call.
-    return np.resize(model.labels_in_turn(min(num, SAMPLES_PER_CALL)), num)
-
-
-def reconstruct(options: Reconstruct) -> None:
-    """`reconstruct WORKDIR`."""
-    check_num(options.num)
-    check_out(options.out, (".png", ".npz", ""))
-    run = open_run(options.workdir, options.checkpoint)
-    if not isinstance(run.model, Reconstructs):
-        raise UsageError(
-            f"{run.saved['name']} makes no images of images, so it cannot reconstruct; use sample or interpolate."
-        )
-    model = SampledReconstruction(run.model, options.seed) if options.sampled else run.model
-    if options.sampled and not callable(getattr(run.model, "posterior", None)):
-        raise UsageError(f"A code of {run.saved['name']} has no noise, so none can be drawn; leave --sampled out.")
-    source = load(run.experiment.data, options.split)
-    generator = np.random.default_rng(options.seed)
-    chosen = np.sort(generator.choice(len(source), min(options.num, len(source)), replace=False))
-    images = source.take(chosen)["image"]
-    decoded = make_reconstructor(model, make_mesh(jax.devices()[:1]))(run.state, images)
-    _write("reconstruct", run, options, decoded, rows(images, decoded))
-
-
-@dataclass(frozen=True)
-class SampledReconstruction:
-    """A variational autoencoder that reconstructs from draws of q(z|x)."""
-
-    model: VAE
-    seed: int
-
-    @property
-    def image_range(self) -> tuple[float, float]:
-        """See `Model`."""
-        return self.model.image_range
-
-    def reconstruct(self, state: TrainState, images: Images) -> Images:
-        """Encoded, drawn, decoded."""
-        codes = reparameterize(*self.model.posterior(state, images), stream_key(self.seed, "reconstruct verb"))
-        return self.model.decode(state, codes)
-
-
-def interpolate(options: Interpolate) -> None:
-    """`interpolate WORKDIR`."""
-    check_num(options.num)
-    check_num(options.points, "points", 2)
-    check_out(options.out, (".png", ".npz", ""))
-    run = open_run(options.workdir, options.checkpoint)
-    if not isinstance(run.model, LatentModel):
-        raise UsageError(f"{run.saved['name']} has no latent vectors to interpolate; use sample.")
-    ends = run.model.sample_latents(stream_key(options.seed, "interpolate verb"), 2 * options.num)
-    start, end = ends[: options.num], ends[options.num :]
-    path = jnp.stack([slerp(start, end, t) for t in np.linspace(0, 1, options.points, dtype=np.float32)], axis=1)
-    decoded = jax.jit(run.model.decode)(run.state, path.reshape(-1, path.shape[-1]))
-    images = to_uint8(np.asarray(decoded), run.model.image_range)
-    _write("interpolate", run, options, images, grid(images, columns=options.points))
-
-
-def report(options: Report) -> None:
-    """`report WORKDIR`."""
-    print(write_report(options.workdir))
-
-
-def export(options: Export) -> None:
-    """`export WORKDIR`."""
-    check_out(options.out, (".npz",))
-    out = options.out or options.workdir / "export.npz"
-    run = open_run(options.workdir, options.checkpoint)
-    count = write_export(out, run.state, run.saved | {"step": run.step})
-    print(f"{out} ({count} arrays)")
-
-
-VERBS = {
-    "sample": (Sample, sample),
-    "reconstruct": (Reconstruct, reconstruct),
-    "interpolate": (Interpolate, interpolate),
-    "report": (Report, report),
-    "export": (Export, export),
-}

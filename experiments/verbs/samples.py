@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from experiments.verbs.evaluation import open_features
-from experiments.verbs.opening import OnCheckpoint, Shelf, check_num, check_out, check_shelf, open_run
+from experiments.verbs.opening import Images, OnCheckpoint, Shelf, check_num, check_out, check_shelf, open_run
 from gdl_jax.data.source import Source, load
 from gdl_jax.errors import UsageError
 from gdl_jax.files import write_text
@@ -33,8 +33,6 @@ from gdl_jax.steps.devices import make_mesh
 from gdl_jax.steps.random import stream_key
 from gdl_jax.training.program import Sampler, make_sampler
 from gdl_jax.training.sample_metrics import MAX_IMAGES, drawing, said_of_samples, taken
-
-Images = UInt8[np.ndarray, "num height width channels"]
 
 
 @dataclass(frozen=True, kw_only=True)

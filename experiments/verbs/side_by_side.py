@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from experiments.verbs.opening import Seeded, Shelf, check_num, check_shelf, open_run
+from experiments.verbs.opening import Images, OnCheckpoint, Shelf, check_num, check_shelf, open_run
+from experiments.workdir import short_names
 from gdl_jax.data.images import fit, pixels, with_channels
 from gdl_jax.errors import UsageError
 from gdl_jax.metrics.pixel_statistics import sharpness
@@ -20,15 +21,13 @@ from gdl_jax.steps.devices import make_mesh
 from gdl_jax.steps.random import stream_key
 from gdl_jax.training.program import make_sampler
 
-Images = UInt8[np.ndarray, "num height width channels"]
-
 
 @dataclass(frozen=True, kw_only=True)
-class SideBySide(Seeded):
+class SideBySide(OnCheckpoint):
     """Draw samples of several runs under test images, all as small as the smallest, and say how sharp each set is.
 
     Foster's comparison of a VAE's faces and a GAN's: the former are soft, and sharpness, the variance of the Laplacian
-    (see `evaluate --metrics sharpness`), tells so. Images are halved and so on antialiased.
+    (see `evaluate --metrics sharpness`), tells so. Images are cut to squares and resized, bicubic and antialiased.
     """
 
     others: tuple[Path, ...] = ()
@@ -37,6 +36,8 @@ class SideBySide(Seeded):
     """Images of which the sharpness is taken, of each."""
     shown: int = 10
     """Images in a row."""
+    seed: int = 0
+    """Of the samples, and of the choice of test images."""
     out: Path | None = None
     """Folder of the picture and the JSON file (default: WORKDIR/samples)."""
 
@@ -47,20 +48,23 @@ def show_side_by_side(options: SideBySide) -> None:
     check_num(options.shown, "shown")
     runs = {path: open_run(path, options.checkpoint) for path in (options.workdir, *options.others)}
     shelf = Shelf(runs[options.workdir], check_shelf(options.out, options.workdir))
-    sets = {"test images": runs[options.workdir].test_images(max(options.num, options.shown))}
+    names = short_names(list(runs))
+    sets = {"test images": runs[options.workdir].examples("test", options.num, options.seed)["image"]}
     for path, run in runs.items():
         if not isinstance(run.model, Samples):
             raise UsageError(f"{run.saved['name']} in {path} draws no images.")
         draw = make_sampler(run.model, make_mesh(jax.devices()[:1]))
-        images = draw(run.state, stream_key(options.seed, "sample verb"), max(options.num, options.shown))
-        sets[f"{path.name} ({run.saved['name']}, step {run.step:,})"] = images
+        images = draw(run.state, stream_key(options.seed, "sample verb"), options.num)
+        sets[f"{names[path]} ({run.saved['name']}, step {run.step:,})"] = images
     side = min(min(images.shape[1:3]) for images in sets.values())
     channels = max(images.shape[3] for images in sets.values())
     sets = {name: smaller(with_channels(images, channels), side) for name, images in sets.items()}
-    numbers = {name: float(sharpness(images[: options.num]).mean()) for name, images in sets.items()}
+    numbers = {name: float(sharpness(images).mean()) for name, images in sets.items()}
     for name, value in numbers.items():
         print(f"{name}: sharpness {value:.4g}")
-    rows = np.stack([images[np.arange(options.shown) % len(images)] for images in sets.values()])
+    # Evenly spaced, for test images are in the data's order, which may be by class.
+    shown = [np.linspace(0, len(images) - 1, options.shown).round().astype(int) for images in sets.values()]
+    rows = np.stack([images[places] for images, places in zip(sets.values(), shown, strict=True)])
     shelf.save("side_by_side", titled(named_rows(rows, tuple(sets)), f"Samples at {side}x{side} pixels"))
     shelf.write("side_by_side", {"side": side, "sharpness": numbers})
 

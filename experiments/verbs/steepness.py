@@ -11,11 +11,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from experiments.verbs.opening import OnCheckpoint, Shelf, check_num, check_shelf, open_run
-from gdl_jax.data.source import load
 from gdl_jax.data.transforms import scale
-from gdl_jax.errors import UsageError
 from gdl_jax.metrics.lipschitz import Steepness, steepness
-from gdl_jax.models.gan import GAN
 from gdl_jax.pictures.charts import INK, chart, save_chart, style
 from gdl_jax.pictures.curves import PALETTE
 from gdl_jax.steps.random import stream_key
@@ -40,7 +37,7 @@ class ShowSteepness(OnCheckpoint):
     num: int = 250
     """Test images, and as many samples."""
     seed: int = 0
-    """Of the samples, the points between, and the pairs."""
+    """Of the choice of test images, the samples, the points between, and the pairs."""
     out: Path | None = None
     """Folder of the chart and the JSON file (default: WORKDIR/samples)."""
 
@@ -50,11 +47,8 @@ def show_steepness(options: ShowSteepness) -> None:
     check_num(options.num)
     run = open_run(options.workdir, options.checkpoint)
     shelf = Shelf(run, check_shelf(options.out, options.workdir))
-    name, model = run.saved["name"], run.model
-    if not isinstance(model, GAN) or model.num_classes:
-        raise UsageError(f"{name} has no discriminator that judges images by themselves; take dcgan, wgan_gp or gan.")
-    source = load(run.experiment.data, "test")
-    real = scale(source.take(np.arange(min(options.num, len(source))))["image"], model.image_range)
+    name, model = run.saved["name"], run.judging_gan()
+    real = scale(run.examples("test", options.num, options.seed)["image"], model.image_range)
     key = stream_key(options.seed, "steepness verb")
 
     @jax.jit

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from experiments.verbs.codes import Coder, Codes, Images, OnDecoder, chosen_images, encodes, open_coder
-from experiments.verbs.opening import check_num
+from experiments.verbs.codes import Coder, Codes, OnDecoder, chosen_images, encodes, open_coder
+from experiments.verbs.opening import Images, check_num
 from gdl_jax.data.source import Split
 from gdl_jax.data.transforms import to_uint8
 from gdl_jax.errors import UsageError
@@ -80,7 +80,7 @@ def sweep(options: Sweep) -> None:
 
 def _sweep_dimensions(coder: Coder, options: Sweep) -> None:
     if encodes(coder):
-        codes = coder.encode(coder.run.test_images(MOST_TEST_IMAGES))
+        codes = coder.encode(coder.run.examples("test", MOST_TEST_IMAGES, coder.seed)["image"])
         middle, spread = (np.zeros(codes.shape[1]) if coder.has_prior else codes.mean(axis=0)), codes.std(axis=0)
     else:
         middle = np.zeros(coder.draw(1, "size").shape[1])
@@ -124,7 +124,7 @@ def _sweep_prior(coder: Coder, options: Sweep) -> None:
     grouped = images.reshape(len(pairs), points, *images.shape[1:])
     names = [f"mean {mean:g}, std {std:g}" for std, mean in pairs]
     coder.save(f"sweep_{options.over}", titled(named_rows(grouped, names), f"{drawn}, step {coder.run.step:,}"))
-    known = coder.run.test_images(MOST_TEST_IMAGES)
+    known = coder.run.examples("test", MOST_TEST_IMAGES, coder.seed)["image"]
     flat, reference = (batch.reshape(len(batch), -1).astype(np.float32) for batch in (images, known))
     distance = nearest(flat, reference, 1).distances[:, 0] / np.sqrt(flat.shape[1])
     distance = distance.reshape(len(PRIOR_STDS), len(PRIOR_MEANS), points)
@@ -162,7 +162,7 @@ def decode_hidden_noise(coder: Coder, latents: Codes, pairs: list[tuple[float, f
             return mean + std * jax.random.normal(key, hidden.shape, hidden.dtype)
 
         with nn.intercept_methods(replace):
-            return model.decode(state, latents)
+            return coder.images_of(state, latents)
 
     decoded = [np.asarray(decode(coder.run.state, np.float32(std), np.float32(mean))) for std, mean in pairs]
     if not sizes:

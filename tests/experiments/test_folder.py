@@ -25,6 +25,10 @@ def test_an_image_folder_of_ones_own(launch, says, dcgan, tmp_path):
         assert file["samples"].shape == (2, 16, 16, 1)
     # From the folder's pictures, and what a verb reads is the folder again.
     assert launch("evaluate", workdir).out.startswith("dcgan, step 2, 296 test examples of folder\n")
+    # The folder is in the order of its classes, of which some images at random have both.
+    answer = launch("probe", workdir, "--num", 20)
+    assert (answer.code, answer.err) == (0, ""), answer
+    assert "20 training and 20 test images" in answer.out
 
     # The folder may be anywhere, but has to be the same.
     moved = (tmp_path / "images").rename(tmp_path / "moved")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.verbs.attributes import flags_of
+from experiments.verbs.attributes import attribute_values, flags_of
 from experiments.verbs.codes import Coded, Coder, encode_data
 from experiments.verbs.latents import in_plane
 from experiments.verbs.walks import decode_hidden_noise
@@ -163,6 +163,30 @@ def test_sweep_along_dimensions_and_over_the_prior(launch, vae, autoencoder, dcg
     assert set(done(launch, "sweep", dcgan, tmp_path / "gan", "--points", 3)[0]) == {"sweep_dimensions.png"}
 
 
+def test_a_model_that_is_given_classes_decodes_one_of_them(launch, runs, dcgan, tmp_path, says):
+    run = runs("conditional_gan")
+    opened, said = run.open(), done(launch, "sweep", run, tmp_path, "--extent", 1e-6, "--points", 10)[1]
+    assert max(map(float, re.findall(r"z\[\d+\]\s+(\S+)$", said, re.M))) < 0.05
+    coder = Coder(opened, tmp_path, 0, 7)
+    codes = coder.draw(3, "codes")
+    sevens = np.full(3, 7, np.int32)
+    wanted = to_uint8(np.asarray(opened.model.decode(opened.state, codes, sevens)), opened.model.image_range)
+    np.testing.assert_allclose(coder.decode(codes).astype(int), wanted, atol=1)
+    assert (coder.decode(codes) != Coder(opened, tmp_path, 0, 1).decode(codes)).any()
+
+    words = ("interpolate", run.workdir, "--num", 2, "--points", 3, "--out", tmp_path / "a.npz")
+    ends = opened.model.sample_latents(stream_key(0, "interpolate verb"), 4)
+    for words_of_classes, classes in (((), [0, 1]), (("--classes", 7), [7, 7])):
+        assert launch(*words, *words_of_classes).code == 0
+        with np.load(tmp_path / "a.npz") as file:
+            rows = file["samples"].reshape(2, 3, *file["samples"].shape[1:]).astype(int)
+        for column, latents in ((0, ends[:2]), (2, ends[2:])):
+            images = np.asarray(opened.model.decode(opened.state, latents, np.array(classes, np.int32)))
+            np.testing.assert_allclose(rows[:, column], to_uint8(images, opened.model.image_range), atol=1)
+    says(launch("sweep", run.workdir, "--label", "ten"), "--label: there is no class 'ten'")
+    says(launch("sweep", dcgan.workdir, "--label", 1), "dcgan draws images of no class", "leave --label out")
+
+
 def test_hidden_noise_takes_the_place_of_the_decoders_first_layer(vae, coder):
     """Noise of deviation 0 is a constant, which a projection without kernel, and with that bias, gives too."""
     images, size = decode_hidden_noise(coder, np.ones((3, 2), np.float32), [(0.0, 0.5), (1.0, 0.0)])
@@ -175,7 +199,9 @@ def test_hidden_noise_takes_the_place_of_the_decoders_first_layer(vae, coder):
     np.testing.assert_allclose(images[:3].astype(int), np.repeat(wanted, 3, axis=0), atol=1)
     assert len(np.unique(images[3:], axis=0)) == 3
     linear = SimpleNamespace(decode=lambda state, latents: latents, image_range=(0.0, 1.0))
-    other = SimpleNamespace(name="mine", seed=0, run=SimpleNamespace(model=linear, state=state))
+    other = SimpleNamespace(
+        name="mine", seed=0, images_of=linear.decode, run=SimpleNamespace(model=linear, state=state)
+    )
     with pytest.raises(UsageError, match="mine begins with no dense layer"):
         decode_hidden_noise(other, np.ones((3, 2), np.float32), [(1.0, 0.0)])
 
@@ -251,7 +277,9 @@ def test_mistakes_are_one_sentence(launch, vae, faces, autoencoder, dcgan, runs,
     says(launch("sweep", autoencoder.workdir, "--over", "prior"), "no prior")
     says(launch("morph", vae.workdir, "--start", 99_999), "There is no image 99999")
     says(launch("morph", vae.workdir, "--start", 0, 1), "equally many")
-    says(launch("scatter", vae.workdir, "--num", 0), "--num is 0")
+    for verb in ("scatter", "latent_grid", "attributes"):
+        says(launch(verb, vae.workdir, "--num", 0), "--num is 0")
+    says(launch("arithmetic", vae.workdir, "--num", -3, "--first", 1), "--num is -3")
     says(launch("scatter", autoencoder.workdir, "--draw-from", "prior"), "no prior to draw from")
     says(launch("reconstruct", autoencoder.workdir, "--sampled"), "leave --sampled out")
     says(launch("latent_grid", vae.workdir, "--extent", 0), "--extent is 0")
@@ -272,11 +300,21 @@ def test_data_without_labels_have_no_attributes():
     assert found.classes == ("images",)
     np.testing.assert_array_equal(found.labels, 0)
     with pytest.raises(UsageError, match="drawings have neither classes nor attributes"):
-        flags_of(found)
-    flags = flags_of(coded(np.zeros((4, 2)), images, attributes=np.array([[0, 0], [1, 1], [1, 2], [0, 2]])))
+        flags_of(found, attribute_values(found))
+
+
+def test_attributes_of_other_images_have_the_same_names():
+    images = np.zeros((4, 2, 2, 1), np.uint8)
+    known = coded(np.zeros((4, 2)), images, attributes=np.array([[0, 0], [1, 1], [1, 2], [0, 2]]))
+    flags = flags_of(known, attribute_values(known))
     assert list(flags) == ["tall", "kind_0", "kind_1", "kind_2"]
     np.testing.assert_array_equal(flags["tall"], [False, True, True, False])
     np.testing.assert_array_equal(flags["kind_2"], [False, False, True, True])
+    other = coded(np.zeros((4, 2)), images, attributes=np.array([[0, 0], [0, 2], [0, 2], [0, 3]]))
+    flags = flags_of(other, attribute_values(known))
+    assert list(flags) == ["tall", "kind_0", "kind_1", "kind_2"]
+    np.testing.assert_array_equal(flags["kind_1"], False)
+    np.testing.assert_array_equal(flags["kind_2"], [False, True, True, False])
 
 
 def test_plots_are_of_the_codes_or_of_their_principal_components():

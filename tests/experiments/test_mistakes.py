@@ -189,6 +189,7 @@ def test_changed_settings_are_refused_with_the_difference(launch, says, dcgan, s
         (["sample", "RUN", "--checkpoint", "7"], "no checkpoint '7' in"),
         (["evaluate", "RUN", "--checkpoint", "bst"], "there are latest, best and 10, 20"),
         (["interpolate", "RUN", "--checkpoint", "-1"], "no checkpoint '-1'"),
+        (["sample", "RUN", "--checkpoint", "²"], "no checkpoint '²'"),
         (["sample", "RUN", "--num", "0"], "--num is 0"),
         (["sample", "RUN", "--num", "few"], "'few'"),
         (["sample", "RUN", "--nmu", "3"], "did you mean '--num'?"),

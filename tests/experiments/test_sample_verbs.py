@@ -88,10 +88,16 @@ def test_steepness_and_side_by_side(dcgan, launch, tmp_path):
     assert all(0 < place["mean"] <= place["largest"] for place in places)
     assert found["largest"] == pytest.approx(max(place["largest"] for place in places))
 
-    words = ("--others", dcgan.workdir, "--num", 9, "--shown", 3, "--out", tmp_path)
+    # Two runs whose folders have one name.
+    other = shutil.copytree(dcgan.workdir, tmp_path / "more" / dcgan.workdir.name)
+    words = ("--others", other, "--num", 9, "--shown", 3, "--out", tmp_path)
     found = numbers(launch("side_by_side", dcgan.workdir, *words), tmp_path, "side_by_side")
-    real = load(dcgan.open().experiment.data, "test").take(np.arange(9))["image"]
+    real = load(dcgan.open().experiment.data, "test").take(some_of(296, 9))["image"]
     assert found["side"] == 16
+    assert list(found["sharpness"]) == [
+        "test images",
+        *(f"{path} (dcgan, step 20)" for path in (dcgan.workdir, other)),
+    ]
     assert found["sharpness"]["test images"] == pytest.approx(sharpness(real).mean())
 
 

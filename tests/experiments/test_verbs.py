@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.verbs.opening import sampled_classes
+from experiments.verbs.drawing import sampled_classes
 from gdl_jax.data.source import DataSettings, load
 from gdl_jax.data.transforms import scale, to_uint8
 from gdl_jax.pictures.grid import grid, visible_zoom
