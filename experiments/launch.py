@@ -24,7 +24,7 @@ from gdl_jax.steps.devices import check_divisible, make_mesh
 from gdl_jax.training.cache import keep_compiled_programs
 from gdl_jax.training.checkpoint import CheckpointError
 from gdl_jax.training.interrupt import Interrupt
-from gdl_jax.training.loop import Job, train
+from gdl_jax.training.loop import Job, check_disk, train
 from gdl_jax.training.processes import barrier, connect
 from gdl_jax.training.program import abstract_carry
 from gdl_jax.training.progress import NonFiniteError
@@ -143,6 +143,7 @@ def prepare(name: str, options: Launch, experiment: Experiment, arguments: list[
 
     carry = abstract_carry(model, data.arrays, experiment.batch_size, make_mesh())
     Order(len(train_data), experiment.batch_size, experiment.seed)
+    check_disk(folder, carry, experiment, freed=workdir.size(folder) if options.restart else 0)
     barrier("checked")
     if jax.process_index() == 0:
         # After everything that can be wrong has been looked at.

@@ -136,6 +136,12 @@ def delete(workdir: Path, contents: tuple[str, ...] = CONTENTS) -> None:
             path.unlink(missing_ok=True)
 
 
+def size(workdir: Path) -> int:
+    """Bytes of the files of a run."""
+    contents = [path for name in CONTENTS for path in (workdir / name, *(workdir / name).rglob("*"))]
+    return sum(path.stat().st_size for path in contents if path.is_file())
+
+
 def write(
     workdir: Path, name: str, experiment: Experiment, data: DataSpec, arguments: list[str], parameters: dict[str, int]
 ) -> None:

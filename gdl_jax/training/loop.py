@@ -79,7 +79,7 @@ def train(job: Job, interrupt: Interrupt) -> Progress:
             reporter.console.say(f"{done if progress.step == settings.steps else beyond}; raise --steps to train on")
             return progress
         check_calls(progress.step, settings)
-        _check_disk(job.workdir, carry, settings)
+        check_disk(job.workdir, carry, settings)
 
         if progress.step == 0:
             with progress.timed("sample"):
@@ -257,10 +257,20 @@ def disk_bytes(carry: Carry, settings: RunSettings) -> int:
     return checkpoint_bytes(carry) * (settings.keep_checkpoints + 2) + 2**24
 
 
-def _check_disk(workdir: Path, carry: Carry, settings: RunSettings) -> None:
+def check_disk(workdir: Path, carry: Carry, settings: RunSettings, *, freed: int = 0) -> None:
+    """Raises a UsageError where the disk of a workdir, which need not be there yet, has too little room for a run.
+
+    Args:
+        workdir: of the run.
+        carry: arrays, or their shapes.
+        settings: of the run.
+        freed: bytes that will be freed before.
+    """
     needed = disk_bytes(carry, settings)
-    free = shutil.disk_usage(workdir).free
-    if free < needed:
+    disk = shutil.disk_usage(next(path for path in (workdir, *workdir.absolute().parents) if path.is_dir()))
+    free = disk.free + freed
+    # What has no size is no disk: writing there fails with an error of its own.
+    if disk.total and free < needed:
         raise UsageError(
             f"{workdir} has {free / 2**20:,.0f} MiB of free disk and this run needs about {needed / 2**20:,.0f} MiB; "
             "free some, choose another --workdir, or lower --keep-checkpoints."

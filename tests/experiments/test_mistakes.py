@@ -1,12 +1,18 @@
 """What a user can do wrong: one sentence on stderr, exit code 2, nothing written and nothing deleted."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
+
+from experiments import workdir
+from gdl_jax.errors import UsageError
+from gdl_jax.training import loop
 
 ROOT = Path(__file__).parents[2]
 
@@ -133,6 +139,22 @@ def test_workdir_that_cannot_be_one(launch, says, place, snapshot, workdir, frag
     for restart in ([], ["--restart"]):
         says(launch("dcgan", "--preset", "smoke", "--workdir", workdir, *restart), fragment)
     assert snapshot(place) == before
+
+
+def test_a_run_without_room_leaves_no_folder(launch, says, place, snapshot):
+    before = snapshot(place)
+    says(launch(*TRAIN, "--latent-size", 99_999_999_999), "MiB of free disk")
+    assert snapshot(place) == before
+
+
+def test_what_a_restart_frees_counts_as_room(copied, monkeypatch):
+    size = workdir.size(copied)
+    assert size > sum(path.stat().st_size for path in (copied / "samples").iterdir())
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(total=10**12, free=0))
+    monkeypatch.setattr(loop, "disk_bytes", lambda carry, settings: size)
+    loop.check_disk(copied, None, None, freed=size)
+    with pytest.raises(UsageError, match="0 MiB of free disk"):
+        loop.check_disk(copied, None, None)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes where it is not allowed to")
