@@ -94,6 +94,8 @@ class Study(Entry):
     """The numbers that have to be above 0."""
     limits: ClassVar[dict[str, tuple[float, float]]] = {}
     """The smallest and the largest value of some numbers."""
+    multiples: ClassVar[dict[str, int]] = {}
+    """Whose multiples some numbers have to be: a training is looked at so many times, at even distances."""
 
     def __post_init__(self):
         for name in self.positive:
@@ -104,6 +106,10 @@ class Study(Entry):
                 raise UsageError(
                     f"--{name.replace('_', '-')} is {getattr(self, name)}; it has to be from {low} to {high}."
                 )
+        for name, of in self.multiples.items():
+            value = getattr(self, name)
+            if value < of or value % of:
+                raise UsageError(f"--{name.replace('_', '-')} is {value}; it has to be a multiple of {of}.")
         check_seed(getattr(self, "seed", 0))
 
     @abstractmethod

@@ -58,6 +58,8 @@ LOSSES: dict[str, Callable[[], AdversarialLoss]] = {
     "relativistic_average_hinge": relativistic.relativistic_average_hinge,
 }
 
+PenaltyName = Literal["none", "gradient", "one_sided_gradient", "dragan", "r1", "r2"]
+
 PENALTIES: dict[str, Penalty] = {
     "gradient": gradient_penalty,
     "one_sided_gradient": partial(gradient_penalty, one_sided=True),
@@ -83,7 +85,7 @@ class Freely(TwoPlayer):
     targets: tuple[float, float, float] = (0.0, 1.0, 1.0)
     """Of least squares: a and b, what the discriminator is to give generated and real images, and c, what the generator
     wants it to give; -1 1 0 for the divergence of Pearson."""
-    penalty: Literal["none", "gradient", "one_sided_gradient", "dragan", "r1", "r2"] = "none"
+    penalty: PenaltyName = "none"
     """On the discriminator's slope; see gdl_jax/losses/penalties.py."""
     penalty_weight: float = 10.0
     """Of the penalty; gamma of R1 and R2."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import ClassVar
 
 import jax
@@ -12,10 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array
-from jaxtyping import Float, Key
+from jaxtyping import Float
 
 from experiments.registry import Findings, Study, register
-from experiments.studies.gaussian_gans import Mixture, extent, plane, point_gan, start, train
+from experiments.studies.compiling import quick_jit
+from experiments.studies.gaussian_gans import Mixture, extent, plane, point_gan, start, train, update
 from gdl_jax.losses.adversarial import minimax, non_saturating, three_sources
 from gdl_jax.losses.labels import Labels
 from gdl_jax.losses.penalties import gradient_penalty, r1
@@ -26,7 +25,6 @@ from gdl_jax.networks.dense_gan import DenseDiscriminator
 from gdl_jax.pictures.charts import INK, SOFT, chart, legend_outside
 from gdl_jax.pictures.curves import PALETTE
 from gdl_jax.steps.augmentation import instance_noise
-from gdl_jax.steps.phases import run_phases
 from gdl_jax.steps.random import stream_key
 from gdl_jax.steps.state import TrainState
 
@@ -48,9 +46,6 @@ REMEDIES = {
 BLOCK, FROZEN_AFTER = 100, (0, 100, 1000)
 """Steps of the generator before it is frozen, and what divides them."""
 
-# There is much to compile here, and little to run.
-jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
-
 
 def bounded_gan() -> GAN:
     """A GAN whose points stay in sight, however far its generator would go."""
@@ -58,13 +53,9 @@ def bounded_gan() -> GAN:
     return replace(model, generator=model.generator.clone(output=lambda x: 3 * jnp.tanh(x)))
 
 
-def update(model: GAN, state: TrainState, phases: slice, draw: Callable, key: Key[Array, ""]) -> TrainState:
-    """Some phases of one step, on points drawn anew."""
-    k_data, k_step = jax.random.split(key)
-    # Optax raises a float to an int32 power.
-    with jax.numpy_dtype_promotion("standard"):
-        batch = {"image": draw(k_data, BATCH)[None]}
-        return run_phases(model.phases()[phases], model.optimizers, state, batch, k_step)[0]
+def penalised_gan() -> GAN:
+    """The same, of which both players come to rest: R1 on the discriminator's slope."""
+    return replace(bounded_gan(), regularisers=(Regulariser(penalty=r1, weight=0.1),))
 
 
 def objectives(shift: float) -> dict[str, float]:
@@ -189,13 +180,12 @@ class GANFailures(Study):
             slope = jnp.sqrt(jnp.square(slopes).sum(axis=(1, 2, 3))).mean()
             return judge(jnp.asarray(plane(3.0)).reshape(-1, 1, 2, 1)), slope, jnp.abs(judge(real)).max()
 
-        found = jax.device_get(jit(jax.vmap(work))(jnp.array(list(REMEDIES.values()))))
+        found = jax.device_get(quick_jit(jax.vmap(work))(jnp.array(list(REMEDIES.values()))))
         return {name: tuple(part[i] for part in found) for i, name in enumerate(REMEDIES)}
 
     def _frozen(self, key: Array) -> tuple[TrainState, Float[np.ndarray, "ages steps 2"]]:
         """A trained GAN, and the norms of its losses' gradients at several ages while new discriminators learn."""
-        model = bounded_gan()
-        penalised = replace(model, regularisers=(Regulariser(penalty=r1, weight=0.1),))
+        model, penalised = bounded_gan(), penalised_gan()
 
         def work():
             first = start(model, key, BATCH)
@@ -217,7 +207,7 @@ class GANFailures(Study):
 
             return last, jax.vmap(look)(chosen)
 
-        return jax.device_get(jit(work)())
+        return jax.device_get(quick_jit(work)())
 
     def _look(self, model: GAN, state: TrainState, key: Array) -> tuple[TrainState, Float[Array, " 2"]]:
         """One update of the discriminator, and before it the gradient's norm of both losses of the generator."""
@@ -233,19 +223,20 @@ class GANFailures(Study):
             return optax.tree.norm(jax.grad(of)(state.networks["generator"].params))
 
         norms = jnp.stack([norm(minimax()), norm(non_saturating())])
-        return update(model, state, slice(0, 1), RING.draw, key), norms
+        return update(model, state, slice(0, 1), RING.draw, key, batch_size=BATCH), norms
 
     def _collapse(self, key: Array, trained: TrainState) -> dict[str, Float[np.ndarray, "num 2"]]:
-        model = bounded_gan()
+        model = penalised_gan()
 
-        @jit
+        @quick_jit
         def work(trained):
             def step(state, number):
                 k = jax.random.fold_in(key, number)
-                state = update(model, state, slice(0, 1), RING.draw, k)
+                state = update(model, state, slice(0, 1), RING.draw, k, batch_size=BATCH)
 
                 def follow(state, i):
-                    return update(model, state, slice(1, 2), RING.draw, jax.random.fold_in(k, i)), None
+                    k_follow = jax.random.fold_in(k, i)
+                    return update(model, state, slice(1, 2), RING.draw, k_follow, batch_size=BATCH), None
 
                 return jax.lax.scan(follow, state, jnp.arange(50))[0], None
 
@@ -269,14 +260,14 @@ class GANFailures(Study):
 
             def step(carry, number):
                 params, state = carry
-                k = jax.random.fold_in(key, number)
-                other, fake = others.draw(k, 16), jax.random.normal(k, few.shape) * 1.2
+                k_other, k_fake, k_between = jax.random.split(jax.random.fold_in(key, number), 3)
+                other, fake = others.draw(k_other, 16), jax.random.normal(k_fake, few.shape) * 1.2
 
                 def loss(params):
                     def judge(x):
                         return discriminator.apply({"params": params}, x, train=True)
 
-                    penalty = gradient_penalty(judge, few, fake, k)
+                    penalty = gradient_penalty(judge, few, fake, k_between)
                     kinds = judge(few), judge(other), judge(fake)
                     return three_sources(*kinds, fake_weight=fake_weight) + 10 * penalty
 
@@ -293,7 +284,7 @@ class GANFailures(Study):
             return judge(jnp.asarray(plane(4.5)).reshape(-1, 1, 2, 1)), share
 
         weights = {"alone": 1.0, "other data rejected": 0.5}
-        found = jax.device_get(jit(jax.vmap(descend))(jnp.array(list(weights.values()))))
+        found = jax.device_get(quick_jit(jax.vmap(descend))(jnp.array(list(weights.values()))))
         return {name: tuple(part[i] for part in found) for i, name in enumerate(weights)}
 
 

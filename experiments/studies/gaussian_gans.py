@@ -14,7 +14,7 @@ import optax
 from jax import Array
 from jaxtyping import Float, Key
 
-from experiments.families.gan_parts import LOSSES, PENALTIES, Loss
+from experiments.families.gan_parts import LOSSES, PENALTIES, Loss, PenaltyName
 from experiments.registry import Findings, Study, register
 from gdl_jax.losses.adversarial import AdversarialLoss
 from gdl_jax.metrics.modes import MixtureCoverage, mixture_coverage, ring, square_grid
@@ -23,8 +23,12 @@ from gdl_jax.models.gan import GAN
 from gdl_jax.networks.dense_gan import DenseDiscriminator, DenseGenerator
 from gdl_jax.pictures.charts import INK, SOFT, chart, legend_outside
 from gdl_jax.pictures.curves import PALETTE
+from gdl_jax.steps.phases import run_phases
 from gdl_jax.steps.random import stream_key
 from gdl_jax.steps.state import TrainState
+
+LOOKS = 10
+"""Times at which the samples of a training are looked at."""
 
 Points = Float[np.ndarray, "num 2"]
 
@@ -110,6 +114,22 @@ def train(
         return jax.lax.scan(step, state, jnp.arange(steps))
 
 
+def update(
+    model: GAN,
+    state: TrainState,
+    phases: slice,
+    draw: Callable[[Array, int], Array],
+    key: Key[Array, ""],
+    *,
+    batch_size: int,
+) -> TrainState:
+    """Some phases of one step, on points drawn anew."""
+    k_data, k_step = jax.random.split(key)
+    with jax.numpy_dtype_promotion("standard"):
+        batch = {"image": draw(k_data, batch_size)[None]}
+        return run_phases(model.phases()[phases], model.optimizers, state, batch, k_step)[0]
+
+
 @register(
     "gaussian_mixtures",
     paper="Srivastava et al. 2017, arXiv:1705.07761, section 4.1; Valle, Hands-On GANs with Keras, chapter 5",
@@ -154,7 +174,7 @@ class GaussianMixtures(Study):
     """Eight Gaussians on a circle, or 25 on a square grid."""
     loss: Loss = "non_saturating"
     """What the players descend."""
-    penalty: Literal["none", "gradient", "one_sided_gradient", "dragan", "r1", "r2"] = "r1"
+    penalty: PenaltyName = "r1"
     """On the discriminator's slope."""
     penalty_weight: float = 0.1
     """Of the penalty."""
@@ -182,12 +202,12 @@ class GaussianMixtures(Study):
 
     positive: ClassVar[tuple[str, ...]] = (
         "discriminator_repeats",
-        "steps",
         "learning_rate",
         "batch_size",
         "seeds",
     )
     limits: ClassVar[dict[str, tuple[float, float]]] = {"minibatch_features": (0, 64), "penalty_weight": (0, 1e6)}
+    multiples: ClassVar[dict[str, int]] = {"steps": LOOKS}
 
     def model(self) -> GAN:
         """The GAN of these settings."""
@@ -208,7 +228,6 @@ class GaussianMixtures(Study):
     def run(self) -> Findings:
         """See `Study`."""
         mixture, model = MIXTURES[self.mixture], self.model()
-        looks = max(1, min(10, self.steps))
         keys = jax.random.split(stream_key(self.seed, "gaussian mixtures"), self.seeds)
 
         def one(key: Array) -> tuple[Array, Array]:
@@ -216,12 +235,12 @@ class GaussianMixtures(Study):
                 state, weights = carry
                 k_part = jax.random.fold_in(key, number)
                 draw = partial(mixture.draw, weights=weights) if self.reweighted else mixture.draw
-                state, _ = train(model, state, draw, k_part, self.steps // looks, batch_size=self.batch_size)
-                drawn = model.sample(state, jax.random.fold_in(key, looks), 1000).reshape(1000, 2)
+                state, _ = train(model, state, draw, k_part, self.steps // LOOKS, batch_size=self.batch_size)
+                drawn = model.sample(state, jax.random.fold_in(key, LOOKS), 1000).reshape(1000, 2)
                 return (state, 1 / (shares_of_modes(drawn, mixture) + 0.01)), drawn
 
             first = start(model, key, self.batch_size), jnp.ones(len(mixture.centres))
-            (state, _), drawn = jax.lax.scan(part, first, jnp.arange(looks))
+            (state, _), drawn = jax.lax.scan(part, first, jnp.arange(LOOKS))
             return drawn, logits_on(model, state, extent(mixture))
 
         drawn, logits = jax.device_get(jax.jit(jax.vmap(one))(keys))
@@ -239,7 +258,7 @@ class GaussianMixtures(Study):
             f"{self.loss}: {numbers['covered']:.1f} of {len(mixture.centres)} modes are covered, and "
             f"{100 * numbers['high_quality']:.0f} % of the samples lie near one (means of {self.seeds} runs)."
         )
-        figure = _mixtures_figure(mixture, drawn[0], logits[0], found, self.steps // looks)
+        figure = _mixtures_figure(mixture, drawn[0], logits[0], found, self.steps // LOOKS)
         return Findings(numbers=numbers, figures={"mixture": figure}, text=text)
 
 

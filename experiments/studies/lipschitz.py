@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import ClassVar
 
 import jax
@@ -12,7 +11,8 @@ import numpy as np
 from jaxtyping import Float
 
 from experiments.registry import Findings, Study, register
-from experiments.studies.gaussian_gans import Mixture, extent, logits_on, point_gan, start
+from experiments.studies.compiling import quick_jit
+from experiments.studies.gaussian_gans import Mixture, extent, logits_on, point_gan, start, update
 from gdl_jax.losses.adversarial import wasserstein
 from gdl_jax.losses.penalties import gradient_penalty
 from gdl_jax.metrics.lipschitz import steepness
@@ -21,7 +21,6 @@ from gdl_jax.models.adversarial import Regulariser
 from gdl_jax.models.gan import GAN
 from gdl_jax.pictures.charts import INK, SOFT, chart
 from gdl_jax.pictures.curves import PALETTE
-from gdl_jax.steps.phases import run_phases
 from gdl_jax.steps.random import stream_key
 
 FUNCTIONS = {"sin x": (np.sin, np.cos), "x^2 / 2": (lambda x: x**2 / 2, lambda x: x)}
@@ -36,6 +35,7 @@ CRITICS: dict[str, dict] = {
 }
 
 REAL = Mixture(ring(), 0.05)
+BATCH_SIZE = 128
 
 
 @register(
@@ -90,17 +90,13 @@ class Lipschitz(Study):
         """Logits on the plane, slopes between the two kinds of points, the largest of all, difference of the means."""
         key = stream_key(self.seed, "lipschitz")
 
-        # There is much to compile here, and little to run.
-        @partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+        @quick_jit
         def work():
-            state = start(model, key, 128)
+            state = start(model, key, BATCH_SIZE)
 
             def step(state, number):
                 k_step = jax.random.fold_in(key, number)
-                batch = {"image": REAL.draw(k_step, 128)[None]}
-                # Optax raises a float to an int32 power.
-                with jax.numpy_dtype_promotion("standard"):
-                    return run_phases(model.phases()[:1], model.optimizers, state, batch, k_step)[0], None
+                return update(model, state, slice(0, 1), REAL.draw, k_step, batch_size=BATCH_SIZE), None
 
             state = jax.lax.scan(step, state, jnp.arange(self.steps))[0]
             variables = state.networks["discriminator"].variables()

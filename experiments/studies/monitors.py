@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import ClassVar, Self
 
 import jax
@@ -15,6 +14,7 @@ from jaxtyping import Float, Key
 from scipy.stats import spearmanr
 
 from experiments.registry import Findings, Study, register
+from experiments.studies.compiling import quick_jit
 from experiments.studies.gaussian_gans import Mixture, point_gan, start, train
 from gdl_jax.losses.adversarial import non_saturating, wasserstein
 from gdl_jax.losses.penalties import gradient_penalty
@@ -140,7 +140,7 @@ def _figure(metrics, drawn, real, alarms: dict[str, list[Alarm]]):
 
 
 LOOKS = 40
-LOSSES: dict[str, GAN] = {
+TRAINED: dict[str, GAN] = {
     "non-saturating": point_gan(non_saturating(), latent_size=4, learning_rate=2e-4),
     "Wasserstein": replace(
         point_gan(
@@ -183,7 +183,7 @@ class InformativeLosses(Study):
     seed: int = 0
     """Of the first parameters and of all draws."""
 
-    limits: ClassVar[dict[str, tuple[float, float]]] = {"steps": (LOOKS, 1e6)}
+    multiples: ClassVar[dict[str, int]] = {"steps": LOOKS}
 
     @classmethod
     def presets(cls) -> dict[str, Self]:
@@ -195,7 +195,7 @@ class InformativeLosses(Study):
         key = stream_key(self.seed, "informative losses")
         real = np.asarray(RING.draw(key, 500).reshape(500, 2))
         numbers, found = {}, {}
-        for name, model in LOSSES.items():
+        for name, model in TRAINED.items():
             metrics, drawn = jax.device_get(self._watched(model, key))
             distances = np.array([energy_distance(points, real) for points in drawn])
             losses = {"loss of the generator": metrics["generator/loss"]}
@@ -221,8 +221,7 @@ class InformativeLosses(Study):
     def _watched(self, model: GAN, key: Array) -> tuple[dict[str, Array], Array]:
         """The mean metrics of every fortieth of the training, and what the generator draws after it."""
 
-        # There is much to compile here, and little to run.
-        @partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+        @quick_jit
         def work():
             def part(state, number):
                 k_part = jax.random.fold_in(key, number)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import ClassVar
 
 import jax
@@ -12,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from experiments.registry import Findings, Study, register
+from experiments.studies.compiling import quick_jit
 from gdl_jax.data.source import DataSettings, load
 from gdl_jax.layers.convolution import ConvTranspose
 from gdl_jax.layers.resampling import UpConv, Upsampling, upsample_bilinear, upsample_nearest
@@ -20,9 +20,6 @@ from gdl_jax.pictures.charts import INK, chart
 from gdl_jax.steps.random import stream_key
 
 KERNELS = (3, 4, 5)
-
-# There is much to compile here, and little to run.
-jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 
 def coverage(size: int, kernel: int, stride: int = 2) -> Float[np.ndarray, "out out"]:
@@ -99,14 +96,14 @@ class UpsamplingStudy(Study):
     def _on_an_even_image(self, key, kernel: int, way: Upsampling) -> Float[np.ndarray, "size size"]:
         layer = UpConv(1, kernel, 2, way, use_bias=False)
         x = jnp.ones((1, 8, 8, 4))
-        return np.asarray(jit(lambda: layer.init_with_output(key, x)[0])())[0, :, :, 0]
+        return np.asarray(quick_jit(lambda: layer.init_with_output(key, x)[0])())[0, :, :, 0]
 
     def _untrained(self, key, kernel: int, way: Upsampling) -> Float[np.ndarray, "num size size"]:
         generator = Generator(
             (8, 8, 8), (8, 1), kernels=(kernel,) * 2, strides=(2, 2), upsampling=way, norm=None, start_norm=None
         )
 
-        @jit
+        @quick_jit
         def make():
             z = jax.random.normal(key, (self.images, 16))
             variables = generator.init(key, z, train=False)
