@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from experiments.verbs.opening import open_trained
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.errors import UsageError
 from gdl_jax.layers.convolution import Conv
@@ -22,10 +23,13 @@ from gdl_jax.models.dfc_vae import FeatureNetwork
 from gdl_jax.networks.cnn import CNN, Block
 from gdl_jax.networks.vgg import load_vgg
 from gdl_jax.networks.weights import READERS
-from gdl_jax.training.export import is_export, variables
+from gdl_jax.training.export import variables
 
 RANDOM = CNN(1, (Block(16), Block(32, strides=2), Block(64, strides=2)), kernel_init=nn.initializers.he_normal())
 """The network whose weights stay as they are drawn."""
+
+_open_trained = cache(open_trained)
+"""Read once, for a model is built several times in a process."""
 
 
 def open_feature_network(
@@ -57,11 +61,12 @@ def open_feature_network(
     then = "python -m experiments.run dfc_vae --features runs/features"
     if not path.exists() and path.suffix not in READERS:
         raise UsageError(f"There is no {path} to take features from; make it with `{first}`, then `{then}`.")
-    if not path.is_dir() and not is_export(path):
+    trained = _open_trained(path)
+    if trained is None:
         network, loaded, sha256 = load_vgg(path, vgg_layers)
         said = f"VGG-{network.depth} of {path.name} (SHA-256 {sha256}), {', '.join(vgg_layers)}"
         return FeatureNetwork(network.apply, lambda: loaded, said)
-    model, shape, loaded = _classifier(path)
+    model, shape = trained.model, DataSpec.from_json(trained.saved["data"]).image_shape
     if not isinstance(model, Classifier) or not isinstance(model.network, CNN):
         raise UsageError(f"{path} is no run of a convolutional classifier; make one with `{first}`, then `{then}`.")
     if shape != data.image_shape:
@@ -69,6 +74,7 @@ def open_feature_network(
             f"The classifier of {path} sees images of {'x'.join(map(str, shape))}, and these are "
             f"{'x'.join(map(str, data.image_shape))}; train another with `{first}`, then `{then}`."
         )
+    loaded = jax.tree.map(np.asarray, variables(trained.state))["classifier"]
     maps = partial(cnn_maps, model.network, model.image_range)
     return FeatureNetwork(maps, lambda: loaded, f"blocks of the classifier {path.name}")
 
@@ -86,14 +92,3 @@ def cnn_maps(network: CNN, image_range: tuple[float, float], variables: dict[str
     )
     outputs = [found["intermediates"][f"{kind.__name__}_{i}"]["__call__"][0] for i in range(len(network.blocks))]
     return tuple((network.activation or (lambda x: x))(x).astype(jnp.float32) for x in outputs)
-
-
-@cache
-def _classifier(path: Path) -> tuple[Any, tuple[int, int, int], dict[str, Any]]:
-    """The model of a run or an export, the shape of its images, and the variables of its network."""
-    # The verbs know all experiments, this one's among them.
-    from experiments.verbs.opening import open_export, open_run
-
-    opened = open_run(path, "latest") if path.is_dir() else open_export(path)
-    networks = jax.tree.map(np.asarray, variables(opened.state))
-    return opened.model, DataSpec.from_json(opened.saved["data"]).image_shape, networks.get("classifier", {})

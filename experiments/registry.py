@@ -130,7 +130,7 @@ def register(
     name: str,
     *,
     paper: str,
-    systems: tuple[str, ...],
+    systems: tuple[str, ...] = (),
     recipes: Mapping[str, tuple[str, ...]] | None = None,
     monitor: tuple[str, Literal["min", "max"]] | None = None,
 ) -> Callable[[AnyEntry], AnyEntry]:
@@ -139,7 +139,7 @@ def register(
     Args:
         name: what the launcher calls it.
         paper: where the model was published.
-        systems: ids of the catalogue.
+        systems: ids of the catalogue; none of what no text describes.
         recipes: see `Entry`.
         monitor: see `Experiment`.
     """
@@ -191,7 +191,7 @@ VERBS = (
     *("codes", "scatter", "latent_grid", "prior_check", "sweep", "morph", "attributes", "arithmetic"),
     *("neighbours", "modes", "birthday", "human_study", "filters", "probe", "steepness", "side_by_side"),
 )
-"""What the launcher does beside training; here so that a misspelt one is recognised."""
+"""What the launcher does beside training; here so that a misspelt one is recognised without importing them all."""
 
 
 def _import(name: str) -> type[Experiment] | type[Study]:

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from experiments.verbs.opening import OnCheckpoint, Opened, check_num, open_export, open_run
+from experiments.verbs.opening import OnCheckpoint, Opened, check_num, open_run, open_trained
 from gdl_jax.data.source import Source, Split, load
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.errors import UsageError
@@ -24,10 +24,9 @@ from gdl_jax.metrics.path_length import PathSettings
 from gdl_jax.metrics.suite import suiting
 from gdl_jax.models.classifier import Classifier
 from gdl_jax.models.model import Samples
-from gdl_jax.networks.weights import READERS
 from gdl_jax.steps.devices import make_mesh, put, replicated
 from gdl_jax.steps.state import TrainState
-from gdl_jax.training.export import digest, is_export, variables
+from gdl_jax.training.export import digest, variables
 from gdl_jax.training.observer import Observer
 from gdl_jax.training.sample_metrics import NAMES, SampleMetrics, Whose, classes_of
 
@@ -71,9 +70,9 @@ def open_features(name: str | Path, mesh: Mesh | None = None, resize: Resize = "
         UsageError: it is none of these, or it is damaged.
     """
     path = Path(name)
-    if not path.is_dir() and (str(name) in BUILT_IN or (path.suffix in READERS and not is_export(path))):
+    run = None if str(name) in BUILT_IN else open_trained(path)
+    if run is None:
         return open_known_features(str(name), mesh, resize)
-    run = open_run(path, "latest") if path.is_dir() else open_export(path)
     model = run.model
     if not isinstance(model, Classifier):
         raise UsageError(f"{path} is of {run.saved['name']!r}; --features takes the run or the export of a classifier.")

@@ -26,7 +26,7 @@ from gdl_jax.pictures.grid import save_png
 from gdl_jax.steps.devices import make_mesh
 from gdl_jax.steps.state import TrainState
 from gdl_jax.training.checkpoint import Checkpoints
-from gdl_jax.training.export import load_export, state_of
+from gdl_jax.training.export import is_export, load_export, state_of
 from gdl_jax.training.program import abstract_carry
 
 Workdir = Annotated[Path, tyro.conf.Positional]
@@ -144,6 +144,17 @@ def open_export(path: Path) -> Opened:
     experiment = workdirs.load_experiment(saved)
     model = experiment.build(DataSpec.from_json(saved["data"]))
     return Opened(saved, experiment, model, saved["step"], state_of(networks))
+
+
+def open_trained(path: Path) -> Opened | None:
+    """A run, by its newest checkpoint, or what `export` made of one; None of any other path.
+
+    Raises:
+        UsageError: the run or the export is damaged.
+    """
+    if path.is_dir():
+        return open_run(path, "latest")
+    return open_export(path) if is_export(path) else None
 
 
 def _step_of(checkpoint: str, checkpoints: Checkpoints, workdir: Path) -> int | None:

@@ -14,6 +14,9 @@ from gdl_jax.training.observer import Observer
 
 EXPERIMENTS = load_all()
 
+FEW_FLOPS = 1e5
+"""Of a step in which the optimiser, at work on every device, outweighs the networks."""
+
 
 @pytest.fixture(params=EXPERIMENTS)
 def finished(request, runs):
@@ -90,6 +93,8 @@ def test_the_work_of_a_step_is_split_over_the_devices(finished):
     }
     whole = jax.jit(opened.model.step).lower(opened.state, batches, jax.random.key(0)).cost_analysis()["flops"]
     assert jax.device_count() == 8
+    if whole < FEW_FLOPS:
+        pytest.skip(f"{finished.name} computes next to nothing")
     # What is done on every device counts eight times; a little is, such as the optimiser's work.
     assert finished.seen.flops < 2 * whole, f"{finished.seen.flops:,.0f} on 8 devices, {whole:,.0f} written down"
 
@@ -97,10 +102,12 @@ def test_the_work_of_a_step_is_split_over_the_devices(finished):
 def test_trained_networks_change_and_frozen_ones_do_not(finished):
     opened = finished.open()
     networks = opened.state.networks
-    trained = {name for phase in opened.model.phases() for name in phase.trains}
+    trained = {name for name, network in networks.items() if network.opt_state != ()}
     assert int(opened.state.step) == opened.step == EXPERIMENTS[finished.name].presets()["smoke"].steps
     assert set(finished.seen.params) == set(networks)
     assert trained
+    if hasattr(opened.model, "phases"):
+        assert trained == {name for phase in opened.model.phases() for name in phase.trains}
     for name, before in finished.seen.params.items():
         after = networks[name].params
         changed = jax.tree.leaves(
@@ -110,7 +117,6 @@ def test_trained_networks_change_and_frozen_ones_do_not(finished):
             # Not all: a bias before a norm has no gradient.
             assert sum(changed) > len(changed) / 2, name
         else:
-            assert networks[name].opt_state == ()
             assert not any(changed), name
 
 

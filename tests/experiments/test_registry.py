@@ -2,11 +2,14 @@ import dataclasses
 import importlib.util
 import inspect
 import json
+import re
 
 import pytest
 
 from experiments.listing import MODULE_SYSTEMS, VERB_SYSTEMS
 from experiments.registry import VERBS, load_all, load_studies, read_catalogue
+from experiments.run import HELP
+from experiments.verbs.every_verb import EVERY_VERB
 from gdl_jax.data.source import DataSettings
 from gdl_jax.training.settings import MAY_CHANGE
 
@@ -20,7 +23,6 @@ def test_every_experiment_is_complete(name):
     assert "smoke" in experiment.presets()
     assert all(type(preset) is experiment for preset in experiment.presets().values())
     assert experiment.paper
-    assert experiment.systems
     assert set(experiment.systems) <= set(read_catalogue())
     # Of its own: a dataclass without one gets its signature for a docstring.
     assert not inspect.getdoc(experiment).startswith(experiment.__name__ + "(")
@@ -99,8 +101,13 @@ def test_list_of_one_text_gives_its_systems_with_commands(launch):
     assert shown == {system for system in covered if catalogue[system].author == "Foster"}
 
 
+def test_verbs_are_known_listed_and_said_where_to_start():
+    assert set(VERBS) == {"list", *EVERY_VERB}
+    assert set(VERB_SYSTEMS) <= set(EVERY_VERB)
+    assert set(VERBS) <= set(re.findall(r"\w+", HELP))
+
+
 def test_list_of_one_text_leads_to_verbs(launch):
-    assert set(VERB_SYSTEMS) <= set(VERBS)
     both = VERB_SYSTEMS | MODULE_SYSTEMS
     assert {system for systems in both.values() for system in systems} <= set(read_catalogue())
     assert all(importlib.util.find_spec(command.split()[0]) for command in MODULE_SYSTEMS)
