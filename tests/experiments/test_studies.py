@@ -183,6 +183,8 @@ WRONG = [
     (["box_density", "--num-points", "1"], "--num-points is 1; it has to be from 2 to 10000."),
     (["toolkit", "--dropout-rate", "1"], "--dropout-rate is 1.0; it has to be from 0 to 0.99."),
     (["convolution_mechanics", "--size", "100000"], "--size is 100000; it has to be from 8 to 512."),
+    (["gaussian_mixtures", "--steps", "15"], "--steps is 15; it has to be a multiple of 10."),
+    (["informative_losses", "--steps", "79"], "--steps is 79; it has to be a multiple of 40."),
     (["perceptron", "--learning-rate", "100"], "not finite: xor/mean_squared_error"),
     (["box_density", "--compile-cache"], "did you mean '--no-compile-cache'?"),
     (["learning_rates", "--steps", "few"], "'few'"),
