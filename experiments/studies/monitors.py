@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar, Self
 
 import jax
@@ -196,7 +197,7 @@ class InformativeLosses(Study):
         real = np.asarray(RING.draw(key, 500).reshape(500, 2))
         numbers, found = {}, {}
         for name, model in TRAINED.items():
-            metrics, drawn = jax.device_get(self._watched(model, key))
+            metrics, drawn = jax.device_get(quick_jit(partial(self._watched, model))(key))
             distances = np.array([energy_distance(points, real) for points in drawn])
             losses = {"loss of the generator": metrics["generator/loss"]}
             if name == "Wasserstein":
@@ -221,17 +222,13 @@ class InformativeLosses(Study):
     def _watched(self, model: GAN, key: Array) -> tuple[dict[str, Array], Array]:
         """The mean metrics of every fortieth of the training, and what the generator draws after it."""
 
-        @quick_jit
-        def work():
-            def part(state, number):
-                k_part = jax.random.fold_in(key, number)
-                state, metrics = train(model, state, RING.draw, k_part, self.steps // LOOKS, batch_size=BATCH_SIZE)
-                points = model.sample(state, key, 500).reshape(500, 2)
-                return state, (jax.tree.map(jnp.mean, metrics), points)
+        def part(state, number):
+            k_part = jax.random.fold_in(key, number)
+            state, metrics = train(model, state, RING.draw, k_part, self.steps // LOOKS, batch_size=BATCH_SIZE)
+            points = model.sample(state, key, 500).reshape(500, 2)
+            return state, (jax.tree.map(jnp.mean, metrics), points)
 
-            return jax.lax.scan(part, start(model, key, BATCH_SIZE), jnp.arange(LOOKS))[1]
-
-        return work()
+        return jax.lax.scan(part, start(model, key, BATCH_SIZE), jnp.arange(LOOKS))[1]
 
 
 def energy_distance(x: Float[np.ndarray, "n axes"], y: Float[np.ndarray, "m axes"]) -> float:

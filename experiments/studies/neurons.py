@@ -1,4 +1,4 @@
-"""Studies of single neurons, of the smallest network that needs a hidden layer, and of linear models."""
+"""Studies of single neurons, and of the smallest network that needs a hidden layer."""
 
 from __future__ import annotations
 

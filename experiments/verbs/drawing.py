@@ -16,9 +16,9 @@ from gdl_jax.data.source import Split
 from gdl_jax.data.transforms import to_uint8
 from gdl_jax.errors import UsageError
 from gdl_jax.files import write_atomically
+from gdl_jax.latents import slerp
 from gdl_jax.models import vae
 from gdl_jax.models.gan import GAN
-from gdl_jax.latents import slerp
 from gdl_jax.models.model import LatentModel, Model, Reconstructs, Samples
 from gdl_jax.pictures.grid import grid, rows, save_png
 from gdl_jax.steps.devices import make_mesh
