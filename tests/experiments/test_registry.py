@@ -102,7 +102,7 @@ def test_list_of_one_text_gives_its_systems_with_commands(launch):
 
 
 def test_verbs_are_known_listed_and_said_where_to_start():
-    assert set(VERBS) == {"list", *EVERY_VERB}
+    assert set(VERBS) == {"list", "continue", *EVERY_VERB}
     assert set(VERB_SYSTEMS) <= set(EVERY_VERB)
     assert set(VERBS) <= set(re.findall(r"\w+", HELP))
 
