@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 from experiments.verbs.opening import OnCheckpoint, Opened, check_num, open_run, open_trained
 from gdl_jax.data.source import Source, Split, load
 from gdl_jax.data.spec import DataSpec
-from gdl_jax.errors import UsageError
+from gdl_jax.errors import UsageError, nearest
 from gdl_jax.files import json_text
 from gdl_jax.metrics.classifiers import default_features
 from gdl_jax.metrics.compare import lines
@@ -24,6 +24,7 @@ from gdl_jax.metrics.path_length import PathSettings
 from gdl_jax.metrics.suite import suiting
 from gdl_jax.models.classifier import Classifier
 from gdl_jax.models.model import Samples
+from gdl_jax.networks.weights import READERS
 from gdl_jax.steps.devices import make_mesh, put, replicated
 from gdl_jax.steps.state import TrainState
 from gdl_jax.training.export import digest, variables
@@ -72,6 +73,10 @@ def open_features(name: str | Path, mesh: Mesh | None = None, resize: Resize = "
     path = Path(name)
     run = None if str(name) in BUILT_IN else open_trained(path)
     if run is None:
+        if str(name) not in BUILT_IN and not path.exists() and path.suffix not in READERS:
+            raise UsageError(
+                f"There is no run and no file {path}, and no features of that name: {nearest(path.name, BUILT_IN)}"
+            )
         return open_known_features(str(name), mesh, resize)
     model = run.model
     if not isinstance(model, Classifier):

@@ -176,7 +176,8 @@ def test_features_that_are_none(dcgan, classifier, launch, says, tmp_path):
     (tmp_path / "text.npz").write_text("hello")
     answer = launch("evaluate", dcgan.workdir, "--features", tmp_path / "text.npz")
     says(answer, "text.npz holds no arrays that can be read")
-    says(launch("evaluate", dcgan.workdir, "--features", tmp_path / "none"), "none is no export of a run")
+    says(launch("evaluate", dcgan.workdir, "--features", tmp_path / "none"), "There is no run and no file")
+    says(launch("evaluate", dcgan.workdir, "--features", "mnits"), "did you mean 'mnist'?")
     says(launch("evaluate", classifier.workdir, "--features", classifier.workdir), "classifier draws no images")
 
 
