@@ -151,7 +151,7 @@ def prepare(name: str, options: Launch, experiment: Experiment, arguments: list[
             workdir.delete(folder)
         workdir.write(folder, name, experiment, data, arguments, parameters(carry))
         print(f"{name}: {experiment.summary()}")
-        print(f"workdir: {folder} (samples, metrics.jsonl, checkpoints, report.html)")
+        print(f"workdir: {folder} (samples, all numbers in metrics.jsonl, checkpoints, report.html)")
         print(f"data: {describe(train_data, test_data)}")
         sys.stdout.flush()
     barrier("written")

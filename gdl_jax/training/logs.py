@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 import time
 from collections.abc import Mapping
@@ -157,13 +158,14 @@ class Console:
         self._bar.update(steps)
 
     def report(self, step: int, rate: float, waiting: float, values: Values) -> None:
-        """Shows images per second, the share of the time spent waiting for data, and the metrics."""
-        shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
+        """Shows images per second, the share of the time spent waiting for data, and each phase's loss."""
+        told = {name: value for name, value in values.items() if re.fullmatch(r"[^/]+/(loss|skipped)", name)}
+        shown = "  ".join(f"{name} {value:.4g}" for name, value in (told or values).items())
         if self._bar.disable:
             width = len(str(self._total))
-            self.say(f"step {step:{width}d}/{self._total}  {rate:.4g} images/s  waiting {waiting:.0%}  {shown}")
+            self.say(f"step {step:{width}d}/{self._total}  {rate:,.0f} images/s  waiting {waiting:.0%}  {shown}")
         else:
-            self._bar.set_postfix_str(f"{rate:.4g} images/s, waiting {waiting:.0%}")
+            self._bar.set_postfix_str(f"{rate:,.0f} images/s, waiting {waiting:.0%}")
 
     def close(self) -> None:
         """Leaves the terminal in order."""

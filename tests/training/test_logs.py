@@ -8,7 +8,7 @@ import pytest
 
 from gdl_jax.data.order import Order
 from gdl_jax.steps.meters import Fault, Mean, Metrics
-from gdl_jax.training.logs import MetricsFile, Reporter, TensorBoard
+from gdl_jax.training.logs import Console, MetricsFile, Reporter, TensorBoard
 from gdl_jax.training.progress import Progress, Window
 
 
@@ -99,6 +99,18 @@ def test_only_the_first_process_writes_and_speaks(tmp_path, capsys):
     reporter.close()
     assert list(tmp_path.iterdir()) == []
     assert capsys.readouterr() == ("", "")
+
+
+def test_the_console_tells_each_phases_loss_and_what_was_skipped(capsys):
+    console = Console(total=2000, step=0, speaks=True)
+    values = {"critic/loss": 0.5, "critic/real/loss": 0.25, "critic/gradient_norm": 1.0, "generator/skipped": 3.0}
+    console.report(100, 29_660.4, 0.02, values)
+    console.report(200, 7.0, 0.0, {"error": 0.125})
+    said = capsys.readouterr().out.splitlines()
+    assert said == [
+        "step  100/2000  29,660 images/s  waiting 2%  critic/loss 0.5  generator/skipped 3",
+        "step  200/2000  7 images/s  waiting 0%  error 0.125",
+    ]
 
 
 def test_a_line_names_what_was_measured_and_what_was_not_finite():
