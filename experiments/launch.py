@@ -26,7 +26,7 @@ from gdl_jax.training.checkpoint import CheckpointError
 from gdl_jax.training.interrupt import Interrupt
 from gdl_jax.training.loop import Job, check_disk, train
 from gdl_jax.training.processes import barrier, connect
-from gdl_jax.training.program import abstract_carry
+from gdl_jax.training.program import abstract_carry, check_flip
 from gdl_jax.training.progress import NonFiniteError
 from gdl_jax.training.sample_metrics import metrics_of
 
@@ -142,6 +142,7 @@ def prepare(name: str, options: Launch, experiment: Experiment, arguments: list[
         workdir.check_data(folder, data)
 
     carry = abstract_carry(model, data.arrays, experiment.batch_size, make_mesh())
+    check_flip(model, data.arrays, experiment)
     Order(len(train_data), experiment.batch_size, experiment.seed)
     check_disk(folder, carry, experiment, freed=workdir.size(folder) if options.restart else 0)
     barrier("checked")

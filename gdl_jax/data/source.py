@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -286,7 +286,7 @@ class DataSettings:
 
     name: str = "digits"
     """Data set: digits, shapes, triangles, faces, noise (built in), folder (your images, see dir), or any image set of
-    TFDS (mnist, cifar10, celeb_a ...)."""
+    TFDS (mnist, cifar10, celeb_a ...); or package.module:function, your own function (settings, split) -> source."""
 
     dir: Path | None = None
     """The image folder for `folder`, else the TFDS data directory (default: $TFDS_DATA_DIR, then TFDS's own)."""
@@ -348,9 +348,7 @@ def load(settings: DataSettings, split: Split) -> Source:
     Raises:
         UsageError: there is no such data set, it is not prepared, or the settings do not suit it.
     """
-    # Each of these modules builds on this one, and importing TFDS or scikit-learn takes longer than most data sets.
-    module = importlib.import_module(f"gdl_jax.data.{settings.name if settings.name in BUILT_IN else 'tfds'}")
-    source = module.load(settings, split)
+    source = _opener(settings.name)(settings, split)
     if settings.classes:
         if "label" not in source.spec or not source.classes:
             raise UsageError(f"The images of {settings.name!r} have no labels: leave --data.classes out.")
@@ -358,6 +356,21 @@ def load(settings: DataSettings, split: Split) -> Source:
     if settings.stacked:
         source = Stacked(source, settings.seed)
     return source
+
+
+def _opener(name: str) -> Callable[[DataSettings, Split], Source]:
+    module_name, _, function = name.partition(":")
+    # TFDS's names have a colon too, before a version: "mnist:3.0.1".
+    if not function.isidentifier():
+        # Each of these modules builds on this one, and importing TFDS or scikit-learn takes longer than most data sets.
+        return importlib.import_module(f"gdl_jax.data.{name if name in BUILT_IN else 'tfds'}").load
+    try:
+        return getattr(importlib.import_module(module_name), function)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(
+            f"The data set {name!r} cannot be opened ({error}); it has to be package.module:function, and to be found "
+            "from here or on PYTHONPATH."
+        ) from error
 
 
 def reject_crop(settings: DataSettings) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gdl_jax.data.source import ArraySpec, Source
+from gdl_jax.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,13 @@ class DataSpec:
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """Height, width, channels."""
+        """Height, width, channels.
+
+        Raises:
+            UsageError: the data have no images.
+        """
+        if "image" not in self.arrays:
+            raise UsageError(f"This takes images, and the data have only {', '.join(self.arrays)}; name other data.")
         return self.arrays["image"].shape
 
     def to_json(self) -> dict[str, Any]:
@@ -79,7 +86,8 @@ def describe(train: Source, test: Source) -> str:
     """A line for whoever looks whether these are the images that were meant."""
     sides = getattr(original(train), "sides", None)
     stored = f" (stored with sides of {sides[0]} to {sides[1]})" if sides else ""
-    shape = "x".join(map(str, train.spec["image"].shape))
+    named = {name: "x".join(map(str, array.shape)) or "number" for name, array in train.spec.items()}
+    shape = named.get("image") or ", ".join(f"{name} {shape}" for name, shape in named.items())
     return (
         f"{train.name}, {len(train):,} training and {len(test):,} test examples, {shape}{stored}, classes: "
         f"{listed(train.classes)}"

@@ -215,9 +215,61 @@ class Mine(Experiment):
 """A model and an experiment as somebody writes them who uses this library."""
 
 
+WORDS = '''
+from dataclasses import dataclass
+import jax
+import jax.numpy as jnp
+import numpy as np
+from experiments.registry import Experiment
+from gdl_jax.data.source import ArraySource, DataSettings
+from gdl_jax.steps.optimizers import Optimizer
+from gdl_jax.steps.phases import Outcome, Phase, run_phases
+from gdl_jax.steps.state import NetworkState, TrainState
+
+def words(settings, split):
+    first = np.random.default_rng(split == "test").integers(0, 7, (settings.num_examples or 50, 1))
+    return ArraySource("words", {"tokens": ((first + np.arange(9)) % 7).astype(np.int32)})
+
+@dataclass(frozen=True)
+class Bigrams:
+    optimizer: object
+    batches_per_step = 1
+
+    def init(self, key, batch):
+        params = {"logits": jnp.zeros((7, 7))}
+        return TrainState.create({"table": NetworkState(params, {}, self.optimizer.init(params), None)})
+
+    def step(self, state, batches, key):
+        phase = Phase(name="fit", trains=("table",), loss=self.loss)
+        return run_phases([phase], {"table": self.optimizer}, state, batches, key)
+
+    def loss(self, params, state, batch, key):
+        return self.nll(params["table"], batch["tokens"]).mean(), Outcome()
+
+    def nll(self, params, tokens):
+        return -jax.nn.log_softmax(params["logits"])[tokens[:, :-1], tokens[:, 1:]].mean(1)
+
+    def evaluate(self, state, batch, key):
+        return {"nll": self.nll(state.networks["table"].params, batch["tokens"])}
+
+@dataclass(frozen=True, kw_only=True)
+class Words(Experiment):
+    """Bigrams of seven tokens."""
+    data: DataSettings = DataSettings(name="words_of_mine:words")
+    def build(self, data):
+        return Bigrams(Optimizer(learning_rate=0.1).build())
+'''
+"""A model and data without images."""
+
+
 @pytest.fixture
 def toy_source() -> str:
     return TOY
+
+
+@pytest.fixture
+def words_source() -> str:
+    return WORDS
 
 
 @pytest.fixture(name="launch")

@@ -86,3 +86,23 @@ def test_help_lists_its_own_setting(tmp_path, toy_source):
     code, out, err = finish(start(tmp_path, "alone:Mien"))
     assert (code, out) == (2, "")
     assert err == "error: alone has no experiment 'Mien': did you mean 'Mine'?\n"
+
+
+def test_tokens_train_are_evaluated_and_go_on(tmp_path, words_source, launch, read_lines, says, monkeypatch):
+    """Nothing of the training needs images: neither the data nor the model have any."""
+    (tmp_path / "words_of_mine.py").write_text(words_source)
+    monkeypatch.syspath_prepend(tmp_path)
+    words = ["words_of_mine:Words", "--workdir", tmp_path / "run", "--batch-size", 16, "--evaluate-every", 10]
+    words += ["--checkpoint-every", 10, "--tensorboard", "false"]
+    for steps in (20, 40):
+        answer = launch(*words, "--steps", steps)
+        assert (answer.code, answer.err) == (0, ""), answer
+    assert "continuing from step 20" in answer.out
+    found = {line["step"]: line["evaluation"] for line in read_lines(tmp_path / "run") if "evaluation" in line}
+    assert list(found) == [10, 20, 30, 40]
+    assert found[40]["test/nll"] < found[20]["test/nll"] < np.log(7)
+    assert (tmp_path / "run" / "report.html").exists()
+    says(launch("sample", tmp_path / "run"), "draws no images")
+    says(launch("dcgan", "--data.name", "words_of_mine:words", "--dry-run"), "takes images, and the data have only")
+    says(launch(*words, "--data.flip", "true", "--restart"), "--data.flip mirrors images, and this model has none")
+    says(launch("dcgan", "--data.name", "words_of_mine:wrods"), "'words_of_mine:wrods' cannot be opened")
