@@ -15,6 +15,7 @@ from benchmarks.peers.layers import keep
 from benchmarks.peers.networks import mirror
 from experiments.families.gans import TwoPlayer
 from gdl_jax.data.spec import DataSpec
+from gdl_jax.steps.ema import WARM_UP
 from gdl_jax.steps.optimizers import Optimizer
 
 
@@ -32,7 +33,7 @@ class DCGANPeer(Peer):
         self.optimizers = {
             name: adam([self.networks[name]], settings) for name, settings in self.settings(experiment).items()
         }
-        self.ema_decay = experiment.ema_decay
+        self.ema_decay, self.steps = experiment.ema_decay, 0
         self.averaged = None if self.ema_decay is None else copy.deepcopy(self.generator).requires_grad_(False)
         self.image_range, self.batches_per_step = model.image_range, model.batches_per_step
         self.latent_size, self.device = experiment.latent_size, device
@@ -61,10 +62,12 @@ class DCGANPeer(Peer):
         self.optimizers["generator"].zero_grad()
         on_generator.backward()
         self.optimizers["generator"].step()
+        self.steps += 1
         if self.averaged is not None:
             with torch.no_grad():
                 averaged, current = list(self.averaged.parameters()), list(self.generator.parameters())
-                torch._foreach_lerp_(averaged, current, 1 - self.ema_decay)
+                decay = min(self.ema_decay, self.steps / (self.steps + WARM_UP))
+                torch._foreach_lerp_(averaged, current, 1 - decay)
         return {"discriminator": on_discriminator.detach(), "generator": on_generator.detach()}
 
     def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
