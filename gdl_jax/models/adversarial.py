@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -297,7 +297,7 @@ class AdversarialModel(ABC):
         return shown
 
     def _penalty(
-        self, regulariser: Regulariser, params: PyTree, state: TrainState, shown: Round, keys: Sequence[Array]
+        self, regulariser: Regulariser, params: PyTree, state: TrainState, shown: Round, keys: Iterable[Array]
     ) -> Float[Array, ""]:
         k_penalty, k_penalised = keys
 

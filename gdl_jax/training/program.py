@@ -94,7 +94,7 @@ def check_flip(model: Model, spec: Mapping[str, ArraySpec], settings: RunSetting
             )
 
 
-def abstract_batch(spec: Mapping[str, ArraySpec], batch_size: int, model: Model) -> Batch:
+def abstract_batch(spec: Mapping[str, ArraySpec], batch_size: int, model: Model) -> dict[str, jax.ShapeDtypeStruct]:
     """The shapes of a batch as `Model.init` sees it."""
     raw = {name: jax.ShapeDtypeStruct((batch_size, *array.shape), array.dtype) for name, array in spec.items()}
     return jax.eval_shape(lambda batch: prepare(batch, model), raw)

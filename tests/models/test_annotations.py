@@ -1,4 +1,4 @@
-"""One step of every kind of model with every annotation of the library checked at every call."""
+"""A traced step of every experiment, and two whole runs, with every annotation of the library checked at every call."""
 
 from __future__ import annotations
 
@@ -29,7 +29,12 @@ from gdl_jax import runtime
 runtime.set_defaults()
 import jax.numpy as jnp
 from experiments.launch import launch
+from experiments.registry import load_all
+from gdl_jax.data.source import load
+from gdl_jax.data.spec import DataSpec
 from gdl_jax.latents import slerp
+from gdl_jax.steps.devices import make_mesh
+from gdl_jax.training.program import abstract_carry
 
 try:
     slerp(jnp.zeros((2, 3)), jnp.zeros((3, 3)), 0.5)
@@ -37,6 +42,15 @@ except TypeError as error:
     assert "type-check" in str(error).lower(), error
 else:
     raise AssertionError("nothing is checked")
+
+mesh = make_mesh()
+for name, experiment in load_all().items():
+    settings = experiment.presets()["smoke"]
+    data = DataSpec.of(load(settings.data, "train"))
+    try:
+        abstract_carry(settings.build(data), data.arrays, settings.batch_size, mesh)
+    except Exception as error:
+        raise AssertionError(f"{name} smoke") from error
 
 every = [word for event in ("log", "sample", "evaluate", "checkpoint") for word in (f"--{event}-every", "1")]
 for name in ("dcgan", "vae"):
