@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,6 @@ from gdl_jax.metrics.feature_files import BUILT_IN
 from gdl_jax.metrics.feature_files import open_features as open_known_features
 from gdl_jax.metrics.features import PIXELS, Features, Resize, network_features
 from gdl_jax.metrics.path_length import PathSettings
-from gdl_jax.metrics.suite import suiting
 from gdl_jax.models.classifier import Classifier
 from gdl_jax.models.model import Samples
 from gdl_jax.networks.weights import READERS
@@ -29,7 +29,9 @@ from gdl_jax.steps.devices import make_mesh, put, replicated
 from gdl_jax.steps.state import TrainState
 from gdl_jax.training.export import digest, variables
 from gdl_jax.training.observer import Observer
-from gdl_jax.training.sample_metrics import NAMES, SampleMetrics, Whose, classes_of
+from gdl_jax.training.sample_metrics import NAMES, SampleMetrics, Whose
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +50,8 @@ class Evaluate(OnCheckpoint):
     """Filter for images of another size than the network's, antialiased but for nearest."""
     metrics: str = ""
     """Take these instead: some of fid, fid_infinity, kid, is, prdc, prd, modes, memorisation, birthday, parzen,
-    ms_ssim, sharpness, ppl, triangles, with commas between; "all" for all that suit every model and the features."""
+    ms_ssim, sharpness, ppl, triangles, with commas between; "all" for all that suit every model, the features and the
+    number of images."""
     num: int | None = None
     """Samples for the metrics (default: as many as images of the data, 10,000 at the most)."""
     split: Split = "test"
@@ -132,6 +135,8 @@ def evaluate(options: Evaluate) -> None:
         print(json_text(found))
         return
     print(f"{title}, {len(test):,} test examples of {data.full_name}")
+    for sentence in observer.left_out():
+        print(f"  {sentence}")
     for name, value in sorted(values.items()):
         print(f"  {name:<64} {value:.6g}")
 
@@ -149,20 +154,23 @@ def _metrics(
     if options.num_real is not None:
         check_num(options.num_real, "num-real", 2)
     train, test = sources
-    classes = classes_of({"train": train, "test": test}[options.split])
     metrics = SampleMetrics(
         model=run.model,
         train=train,
         test=test,
         mesh=mesh,
         features=features,
-        names=suiting(features, classes) if options.metrics == "all" else options.metrics.split(","),
+        names=() if options.metrics == "all" else options.metrics.split(","),
         num=options.num,
         split=options.split,
         num_real=options.num_real,
         seed=options.seed,
         path=options.path,
     )
+    if options.metrics == "all":
+        metrics, refused = metrics.with_all()
+        for sentence in refused:
+            log.warning("%s It is left out.", sentence)
     said = {"run": run.saved["name"], "workdir": str(options.workdir), "step": run.step}
     said["data"] = run.experiment.data.full_name
     return metrics.results(state, images=options.images, protocol=said)

@@ -318,12 +318,15 @@ def check(names: Sequence[str], given: Given) -> None:
                 f"{name} needs a classifier of the {classes} classes of the data, and the features {features.name!r} "
                 f"tell {features.num_classes:,} others; give one with --features."
             )
-        for what, num in given.numbers.items():
-            if num < found.least(units):
-                raise UsageError(
-                    f"{name} needs {found.least(units):,} or more {what} for {found.reason.format(units=units)}; there "
-                    f"are {num:,}."
-                )
+        short = shortage(name, given)
+        if short:
+            least = min(given.numbers.values())
+            others = (other for other in suiting(features, classes) if MEASURES[other].least(units) <= least)
+            known = " evaluate compares with training images too, by --split train."
+            raise UsageError(
+                f"{short} Of so few one can take: {','.join(others) or 'none'}."
+                f"{known if 'test images' in given.numbers else ''}"
+            )
         if found.suits:
             with _told_of(name):
                 found.suits(given)
@@ -338,6 +341,13 @@ def _told_of(name: str) -> Iterator[None]:
         raise
     except ValueError as error:
         raise UsageError(f"{name}: {error}") from error
+
+
+def shortage(name: str, given: Given) -> str:
+    """A sentence if there are too few examples for the measure, else ""."""
+    least, reason = MEASURES[name].least(given.units), MEASURES[name].reason.format(units=given.units)
+    few = ((what, num) for what, num in given.numbers.items() if num < least)
+    return next((f"{name} needs {least:,} or more {what} for {reason}; there are {num:,}." for what, num in few), "")
 
 
 def suiting(features: Features, classes: int) -> tuple[str, ...]:

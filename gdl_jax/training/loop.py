@@ -78,6 +78,8 @@ def train(job: Job, interrupt: Interrupt) -> Progress:
             beyond = f"the run is at step {progress.step}, beyond --steps {settings.steps}"
             reporter.console.say(f"{done if progress.step == settings.steps else beyond}; raise --steps to train on")
             return progress
+        for sentence in observer.left_out():
+            reporter.console.say(sentence)
         check_calls(progress.step, settings)
         check_disk(job.workdir, carry, settings)
 

@@ -19,6 +19,7 @@ from gdl_jax.metrics.classification import confusion_matrix
 from gdl_jax.metrics.features import PIXELS, Features
 from gdl_jax.metrics.frechet import frechet_distance, moments
 from gdl_jax.metrics.order import some_of
+from gdl_jax.metrics.suite import MEASURES
 from gdl_jax.models.model import Classifies, Denoises, Describes, Evaluates, Model, Reconstructs, Samples
 from gdl_jax.pictures.classes import confusion_picture, predictions_grid
 from gdl_jax.pictures.grid import grid, rows
@@ -72,6 +73,23 @@ def evaluate_examples(
     return {name: float(total / count) for name, total in totals.items()}
 
 
+def numbers(train: Source, test: Source, features: Features, num: int) -> dict[str, int]:
+    """How many images each distance in such features takes of either side; without those for which they are too few.
+
+    Of fewer images than `metrics.suite` asks for the covariances lack directions, and noise may be nearer than data.
+    """
+    num = min(len(test), num)
+    of_samples = f"frechet_{features.name}"
+    found = {of_samples: num, f"{of_samples}_of_training_images": min(num, len(train))}
+    least = least_images(test, features)
+    return {name: count for name, count in found.items() if count >= least}
+
+
+def least_images(test: Source, features: Features) -> int:
+    """Of each side, for a Frechet distance."""
+    return MEASURES["fid"].least(features.count(test.spec["image"].shape))
+
+
 def evaluate_samples(
     sample: Sampler,
     state: TrainState,
@@ -80,36 +98,41 @@ def evaluate_samples(
     *,
     seed: int,
     features: Sequence[Features] = (PIXELS,),
+    num: int = MAX_IMAGES,
 ) -> dict[str, float]:
     """How far samples are from the test images, and, as the mark to compare it with, how far training images are.
 
-    Protocol: as many samples as test images (at the most 10,000), key stream "evaluate samples"; see `protocol`.
+    Protocol: as many samples as test images (at the most `num`), key stream "evaluate samples"; see `protocol`. What
+    too few images tell nothing of is left out; see `numbers`.
     """
-    num = min(len(test), MAX_IMAGES)
+    counted = [(each, found) for each in features if (found := numbers(train, test, each, num))]
+    if not counted:
+        return {}
+    num = min(len(test), num)
     wanted = test.take(some_of(len(test), num))["image"]
     drawn = sample(state, stream_key(seed, "evaluate samples"), num)
     known = train.take(some_of(len(train), min(num, len(train))))["image"]
-    found = {}
-    for each in features:
+    distances = {}
+    for each, found in counted:
         of_test = moments(each.of(wanted))
-        found[f"frechet_{each.name}"] = frechet_distance(moments(each.of(drawn)), of_test)
-        found[f"frechet_{each.name}_of_training_images"] = frechet_distance(moments(each.of(known)), of_test)
-    return found
+        for name in found:
+            images = known if name.endswith("_of_training_images") else drawn
+            distances[name] = frechet_distance(moments(each.of(images)), of_test)
+    return distances
 
 
-def protocol(train: Source, test: Source, features: Sequence[Features]) -> dict[str, str]:
+def protocol(train: Source, test: Source, features: Sequence[Features], num: int = MAX_IMAGES) -> dict[str, str]:
     """How `evaluate_samples` measures, under the name of each measure."""
-    num = min(len(test), MAX_IMAGES)
     found = {}
     for each in features:
-        found[f"frechet_{each.name}"] = (
-            f"Frechet distance between Gaussians fitted to the features of {num} samples and of {num} test images, "
-            f"at random; features: {each.description}; samples with averaged parameters where the model keeps them, "
-            "and where it is given classes as often of each as training images are"
-        )
-        found[f"frechet_{each.name}_of_training_images"] = (
-            f"the same with {min(num, len(train))} training images, drawn at random, for samples"
-        )
+        for name, count in numbers(train, test, each, num).items():
+            found[name] = (
+                f"the same with {count} training images, drawn at random, for samples"
+                if name.endswith("_of_training_images")
+                else f"Frechet distance between Gaussians fitted to the features of {count} samples and of {count} "
+                f"test images, at random; features: {each.description}; samples with averaged parameters where the "
+                "model keeps them, and where it is given classes as often of each as training images are"
+            )
     return found
 
 
@@ -206,7 +229,8 @@ class Observer:
         found = {}
         if isinstance(self.model, Samples):
             draw = self._sample_as_data
-            found |= evaluate_samples(draw, state, self.train, self.test, seed=seed, features=self.features)
+            num = self.settings.evaluate_samples
+            found |= evaluate_samples(draw, state, self.train, self.test, seed=seed, features=self.features, num=num)
         if isinstance(self.model, Evaluates):
             found |= evaluate_examples(
                 self._measure, state, self.test, batch_size=batch_size, seed=seed, mesh=self.mesh
@@ -217,5 +241,17 @@ class Observer:
         """How samples are measured, and what the model says of its own measures, under the names of `evaluate`."""
         found = dict(self.model.protocol()) if isinstance(self.model, Describes) else {}
         if isinstance(self.model, Samples):
-            found |= protocol(self.train, self.test, self.features)
+            found |= protocol(self.train, self.test, self.features, self.settings.evaluate_samples)
         return {f"test/{name}": text for name, text in found.items()}
+
+    def left_out(self) -> list[str]:
+        """A sentence for each distance that is not taken, because the images are too few for it."""
+        num = min(len(self.test), self.settings.evaluate_samples)
+        if not isinstance(self.model, Samples) or not num:
+            return []
+        return [
+            f"no test/frechet_{each.name}: it needs {least} images of each side, and there are {num} test images; "
+            "evaluate --metrics kid,prdc needs fewer"
+            for each in self.features
+            if num < (least := least_images(self.test, each))
+        ]

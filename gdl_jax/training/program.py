@@ -208,10 +208,10 @@ def draw_parts(model: Samples, mesh: Mesh) -> Callable[[TrainState, Array, int],
     draw = make_draw(model, mesh)
 
     def parts(state: TrainState, key: Array, num: int) -> Iterator[Images]:
-        size = min(num, SAMPLES_PER_CALL)
         for number, start in enumerate(range(0, num, SAMPLES_PER_CALL)):
+            size = min(num - start, SAMPLES_PER_CALL)
             images = draw(state, jax.random.fold_in(key, number), num=whole_batch(size, mesh))
-            yield to_uint8(np.asarray(images)[: min(size, num - start)], model.image_range)
+            yield to_uint8(np.asarray(images)[:size], model.image_range)
 
     return parts
 

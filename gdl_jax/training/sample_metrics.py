@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from gdl_jax.metrics.order import some_of
 from gdl_jax.metrics.path_length import PathSettings
 from gdl_jax.metrics.sets import Sets
 from gdl_jax.metrics.spill import blocks, spilled
-from gdl_jax.metrics.suite import SOME, Given, best_of, check, measure
+from gdl_jax.metrics.suite import SOME, Given, best_of, check, measure, shortage, suiting
 from gdl_jax.models.model import LatentModel, Model, Samples, SamplesClasses
 from gdl_jax.steps.random import stream_key
 from gdl_jax.steps.state import TrainState
@@ -79,9 +80,20 @@ class SampleMetrics:
         real = self._source
         if self.num_real is not None and self.num_real > len(real):
             raise UsageError(f"There are only {len(real)} {NAMES[self.split]}; set --num-real to so many or fewer.")
+        check(self.names, self._given)
+
+    @property
+    def _given(self) -> Given:
+        real = self._source
         numbers = {"samples": self.num_samples, NAMES[self.split]: len(self._chosen)}
         some = real.take(self._chosen[:SOME])["image"]
-        check(self.names, Given(self.features, some, numbers, classes_of(real), self._decode is not None))
+        return Given(self.features, some, numbers, classes_of(real), self._decode is not None)
+
+    def with_all(self) -> tuple[SampleMetrics, list[str]]:
+        """All measures that suit every model and can be taken here, and why others are left out."""
+        given = self._given
+        short = {name: shortage(name, given) for name in suiting(self.features, given.classes)}
+        return dataclasses.replace(self, names=[n for n in short if not short[n]]), list(filter(None, short.values()))
 
     @property
     def _source(self) -> Source:

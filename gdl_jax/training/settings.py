@@ -53,7 +53,9 @@ class RunSettings:
     sample_every: int = 500
     """Steps between two grids of samples."""
     evaluate_every: int = 1000
-    """Steps between two evaluations on the test set."""
+    """Steps between two evaluations on the test set; 0: none."""
+    evaluate_samples: int = 10_000
+    """Samples that an evaluation compares with as many test images, at the most; 0: none."""
     eval: EvalSettings = field(default_factory=EvalSettings)
     checkpoint_every: int = 500
     """Steps between two checkpoints; one more is saved with each evaluation that may be the best."""
@@ -73,7 +75,6 @@ class RunSettings:
         "batch_size",
         "log_every",
         "sample_every",
-        "evaluate_every",
         "checkpoint_every",
         "keep_checkpoints",
         "num_samples",
@@ -87,7 +88,7 @@ class RunSettings:
         for name in self.positive:
             if getattr(self, name) < 1:
                 raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it has to be 1 or more.")
-        for name in self.not_negative:
+        for name in ("evaluate_every", "evaluate_samples", *self.not_negative):
             if not getattr(self, name) >= 0:
                 raise UsageError(f"--{name.replace('_', '-')} is {getattr(self, name)}; it has to be 0 or more.")
         check_seed(self.seed)

@@ -107,6 +107,17 @@ def test_table_with_the_digest_of_the_weights(dcgan, launch):
     assert lines[1].split()[:2] == ["fid", f"[digits_classifier_{sha256[:8]}]"]
 
 
+def test_all_are_all_that_so_few_images_allow(dcgan, launch):
+    answer = launch("evaluate", dcgan.workdir, "--metrics", "all", "--num", 64, "--features", "pixels")
+    assert answer.code == 0
+    assert (
+        "fid needs 65 or more samples for a covariance of 64 features that is of full rank; there are 64. It is left"
+        in answer.err
+    )
+    assert "kid [pixels]" in answer.out
+    assert "fid" not in answer.out
+
+
 def test_mistakes(dcgan, runs, launch, says, tmp_path):
     says(launch("evaluate", dcgan.workdir, "--metrics", "fdi"), "There is no metric 'fdi'")
     says(launch("evaluate", dcgan.workdir, "--metrics", "is", "--features", "pixels"), "needs a classifier")
@@ -114,6 +125,7 @@ def test_mistakes(dcgan, runs, launch, says, tmp_path):
         launch("evaluate", dcgan.workdir, "--metrics", "fid", "--num", 64),
         "fid needs 65 or more samples for a covariance of 64 features that is of full rank; there are 64",
     )
+    says(launch("evaluate", dcgan.workdir, "--metrics", "fid", "--num", 64), "Of so few one can take: kid,is,prdc,prd")
     says(launch("evaluate", dcgan.workdir, "--metrics", "fid", "--num", 1), "num")
     says(
         launch("evaluate", dcgan.workdir, "--metrics", "fid", "--images", "train", "--num", 9999),

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from gdl_jax.data.source import ArraySource
+from gdl_jax.metrics.features import PIXELS
 from gdl_jax.metrics.frechet import frechet_distance, moments
 from gdl_jax.metrics.order import some_of
 from gdl_jax.metrics.pixels import pixel_features
 from gdl_jax.steps.devices import make_mesh
 from gdl_jax.steps.state import TrainState
-from gdl_jax.training.observer import Observer, evaluate_examples, evaluate_samples, padded_batches
+from gdl_jax.training.observer import Observer, evaluate_examples, evaluate_samples, padded_batches, protocol
 from gdl_jax.training.program import make_evaluator
 from gdl_jax.training.settings import RunSettings
 
@@ -92,7 +93,8 @@ def test_nothing_is_compiled_anew_for_a_later_state(monkeypatch):
     for name in ("evaluate", "sample", "corrupt", "reconstruct"):
         method = getattr(Brightness, name)
         monkeypatch.setattr(Brightness, name, lambda *a, m=method, n=name, **k: traced.append(n) or m(*a, **k))
-    observer = Observer(Brightness(), SOURCE, SOURCE, RunSettings(batch_size=8), make_mesh())
+    enough = ArraySource("enough", {name: np.concatenate([a] * 5) for name, a in SOURCE.arrays.items()})
+    observer = Observer(Brightness(), SOURCE, enough, RunSettings(batch_size=8), make_mesh())
     for factor in (1, 2):
         observer.evaluate(state(factor))
         observer.pictures(state(factor))
@@ -126,3 +128,14 @@ def test_the_distance_of_samples_and_of_training_images():
     wanted = frechet_distance(*(moments(pixel_features(x)) for x in (chosen, test.arrays["image"])))
     assert found["frechet_pixels_of_training_images"] == pytest.approx(wanted, rel=1e-12)
     assert wanted > 1
+
+    def measured(num):
+        return evaluate_samples(sample, state(1), train, test, seed=0, num=num)
+
+    assert list(measured(65)) == list(found)
+    # 64 features have no covariance of full rank from 64 images.
+    assert measured(64) == measured(0) == {}
+    assert asked == [100, 65]
+    few = ArraySource("few", {"image": train.arrays["image"][:64]})
+    assert list(evaluate_samples(sample, state(1), few, test, seed=0)) == ["frechet_pixels"]
+    assert list(protocol(few, test, (PIXELS,))) == ["frechet_pixels"]

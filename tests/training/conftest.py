@@ -291,7 +291,7 @@ def line() -> type[Line]:
 @pytest.fixture
 def train_line(tmp_path, monkeypatch, compiles_once) -> Callable[..., Run]:
     """Trains a Line in this process, on one device unless told otherwise, and returns the run."""
-    data = load(DataSettings(size=8, num_examples=40), "train")
+    data, test = (load(DataSettings(size=8, num_examples=n), "train") for n in (40, 65))
     settings = {"steps": 20, "batch_size": 8, "log_every": 3, "sample_every": 20, "evaluate_every": 20}
     settings |= {"checkpoint_every": 5, "num_samples": 4, "tensorboard": False}
 
@@ -300,9 +300,9 @@ def train_line(tmp_path, monkeypatch, compiles_once) -> Callable[..., Run]:
         workdir = tmp_path / name
         chosen = RunSettings(**(settings | {"data": DataSettings(size=8)} | changes))
         model = model or Line()
-        metrics = metrics_of(model, data, data, chosen, loop.make_mesh())
+        metrics = metrics_of(model, data, test, chosen, loop.make_mesh())
         job = loop.Job(
-            model=model, train=data, test=data, settings=chosen, workdir=workdir, monitor=monitor, metrics=metrics
+            model=model, train=data, test=test, settings=chosen, workdir=workdir, monitor=monitor, metrics=metrics
         )
         # Optax raises a float to an integer power.
         with jax.numpy_dtype_promotion("standard"):

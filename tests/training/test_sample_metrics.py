@@ -13,6 +13,7 @@ from gdl_jax.metrics.classifiers import default_features
 from gdl_jax.pictures.report import histories
 from gdl_jax.steps.devices import make_mesh
 from gdl_jax.training.checkpoint import Checkpoints
+from gdl_jax.training.program import make_sampler
 from gdl_jax.training.sample_metrics import drawing, metrics_of, said_of_samples
 from gdl_jax.training.settings import EvalSettings, RunSettings
 
@@ -115,6 +116,23 @@ def test_a_conditional_model_draws_classes_as_often_as_the_data(line):
     assert said_of_samples(drawn, state)["classes_of_samples"].startswith("at random")
     assert "classes_of_samples" not in said_of_samples(line(), state)
     assert said_of_samples(line(), state)["parameters"] == "of this step, no average"
+
+
+def test_no_more_samples_are_drawn_than_are_asked_for(line):
+    asked = []
+
+    class Counting(line):
+        def sample(self, state, key, num):
+            asked.append(num)
+            return super().sample(state, key, num)
+
+    model = Counting()
+    state = model.init(jax.random.key(0), {"image": np.zeros((2, 8, 8, 1), np.float32)})
+    draw = make_sampler(model, make_mesh(jax.devices()[:1]))
+    found = draw(state, jax.random.key(1), 300)
+    assert (len(found), asked) == (300, [256, 44])
+    # The random numbers of an image do not depend on how many are drawn with it.
+    np.testing.assert_array_equal(found, draw(state, jax.random.key(1), 512)[:300])
 
 
 def test_a_model_that_draws_nothing(line):
