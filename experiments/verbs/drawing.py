@@ -19,12 +19,12 @@ from gdl_jax.files import write_atomically
 from gdl_jax.latents import slerp
 from gdl_jax.models import vae
 from gdl_jax.models.gan import GAN
-from gdl_jax.models.model import LatentModel, Model, Reconstructs, Samples
+from gdl_jax.models.model import LatentModel, Model, Reconstructs
 from gdl_jax.pictures.grid import grid, rows, save_png
 from gdl_jax.steps.devices import make_mesh
 from gdl_jax.steps.random import stream_key
 from gdl_jax.steps.state import TrainState
-from gdl_jax.training.program import SAMPLES_PER_CALL, make_reconstructor, make_sampler
+from gdl_jax.training.program import SAMPLES_PER_CALL, make_reconstructor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,14 +89,11 @@ def sample(options: Sample) -> None:
     check_num(options.num)
     check_out(options.out, (".png", ".npz", ""))
     run = open_run(options.workdir, options.checkpoint)
-    if not isinstance(run.model, Samples):
-        raise UsageError(f"{run.saved['name']} draws no images; use evaluate.")
-    drawn, model = run.drawn_classes(options.classes, "--classes"), run.model
+    drawn = run.drawn_classes(options.classes, "--classes")
     if drawn:
-        model = dataclasses.replace(model, drawn_classes=drawn)
-    draw = make_sampler(model, make_mesh(jax.devices()[:1]))
-    images = draw(run.state, stream_key(options.seed, "sample verb"), options.num)
-    _write("sample", run, options, images, grid(images), sampled_classes(model, options.num))
+        run = dataclasses.replace(run, model=dataclasses.replace(run.model, drawn_classes=drawn))
+    images = run.draw(options.num, options.seed)
+    _write("sample", run, options, images, grid(images), sampled_classes(run.model, options.num))
 
 
 def sampled_classes(model: Model, num: int) -> Int[np.ndarray, " {num}"] | None:

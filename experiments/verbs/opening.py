@@ -21,13 +21,14 @@ from gdl_jax.files import write_json
 from gdl_jax.metrics.order import some_of
 from gdl_jax.metrics.suite import best_of
 from gdl_jax.models.gan import GAN
-from gdl_jax.models.model import Model
+from gdl_jax.models.model import Model, Samples
 from gdl_jax.pictures.grid import save_png
 from gdl_jax.steps.devices import make_mesh
+from gdl_jax.steps.random import stream_key
 from gdl_jax.steps.state import TrainState
 from gdl_jax.training.checkpoint import Checkpoints
 from gdl_jax.training.export import is_export, load_export, state_of
-from gdl_jax.training.program import abstract_carry
+from gdl_jax.training.program import abstract_carry, make_sampler
 
 Workdir = Annotated[Path, tyro.conf.Positional]
 
@@ -64,7 +65,7 @@ class Seeded(OnCheckpoint):
 
 @dataclass(frozen=True)
 class Opened:
-    """A run that has been read."""
+    """A run that has been read: in a notebook `open_run("runs/dcgan").draw(16)`."""
 
     saved: dict[str, Any]
     experiment: Experiment
@@ -76,6 +77,17 @@ class Opened:
         """So many of the run's data at random, or all where there are fewer."""
         source = load(self.experiment.data, split)
         return source.take(some_of(len(source), min(num, len(source)), seed))
+
+    def draw(self, num: int, seed: int = 0) -> Images:
+        """New images, those of the verb `sample`.
+
+        Raises:
+            UsageError: the model draws none.
+        """
+        if not isinstance(self.model, Samples):
+            raise UsageError(f"{self.saved['name']} draws no images; use evaluate.")
+        sampler = make_sampler(self.model, make_mesh(jax.devices()[:1]))
+        return sampler(self.state, stream_key(seed, "sample verb"), num)
 
     def drawn_classes(self, wanted: Sequence[str], option: str) -> tuple[int, ...]:
         """Of a model that is given classes: those that an option names, or all that it draws where it names none.
@@ -113,12 +125,17 @@ class Opened:
         return self.model
 
 
-def open_run(workdir: Path, checkpoint: str) -> Opened:
+def open_run(workdir: str | Path, checkpoint: str = "latest") -> Opened:
     """Reads settings and state of a run.
+
+    Args:
+        workdir: its folder.
+        checkpoint: "latest", "best", or a step.
 
     Raises:
         UsageError: there is no such run or checkpoint, or it is damaged.
     """
+    workdir = Path(workdir)
     saved = workdirs.read(workdir)
     experiment = workdirs.load_experiment(saved)
     data = DataSpec.from_json(saved["data"])

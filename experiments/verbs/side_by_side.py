@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-import jax
 import numpy as np
+import tyro
 from jaxtyping import UInt8
 from PIL import Image
 
 from experiments.verbs.opening import Images, OnCheckpoint, Shelf, check_num, check_shelf, open_run
 from experiments.workdir import short_names
 from gdl_jax.data.images import fit, pixels, with_channels
-from gdl_jax.errors import UsageError
 from gdl_jax.metrics.pixel_statistics import sharpness
-from gdl_jax.models.model import Samples
 from gdl_jax.pictures.captions import named_rows, titled
-from gdl_jax.steps.devices import make_mesh
-from gdl_jax.steps.random import stream_key
-from gdl_jax.training.program import make_sampler
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +26,7 @@ class SideBySide(OnCheckpoint):
     (see `evaluate --metrics sharpness`), tells so. Images are cut to squares and resized, bicubic and antialiased.
     """
 
-    others: tuple[Path, ...] = ()
+    others: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
     """Folders of further runs."""
     num: int = 500
     """Images of which the sharpness is taken, of each."""
@@ -43,7 +39,7 @@ class SideBySide(OnCheckpoint):
 
 
 def show_side_by_side(options: SideBySide) -> None:
-    """`side_by_side WORKDIR --others WORKDIR ...`."""
+    """`side_by_side WORKDIR WORKDIR ...`."""
     check_num(options.num)
     check_num(options.shown, "shown")
     runs = {path: open_run(path, options.checkpoint) for path in (options.workdir, *options.others)}
@@ -51,11 +47,7 @@ def show_side_by_side(options: SideBySide) -> None:
     names = short_names(list(runs))
     sets = {"test images": runs[options.workdir].examples("test", options.num, options.seed)["image"]}
     for path, run in runs.items():
-        if not isinstance(run.model, Samples):
-            raise UsageError(f"{run.saved['name']} in {path} draws no images.")
-        draw = make_sampler(run.model, make_mesh(jax.devices()[:1]))
-        images = draw(run.state, stream_key(options.seed, "sample verb"), options.num)
-        sets[f"{names[path]} ({run.saved['name']}, step {run.step:,})"] = images
+        sets[f"{names[path]} ({run.saved['name']}, step {run.step:,})"] = run.draw(options.num, options.seed)
     side = min(min(images.shape[1:3]) for images in sets.values())
     channels = max(images.shape[3] for images in sets.values())
     sets = {name: smaller(with_channels(images, channels), side) for name, images in sets.items()}

@@ -90,7 +90,7 @@ def test_steepness_and_side_by_side(dcgan, launch, tmp_path):
 
     # Two runs whose folders have one name.
     other = shutil.copytree(dcgan.workdir, tmp_path / "more" / dcgan.workdir.name)
-    words = ("--others", other, "--num", 9, "--shown", 3, "--out", tmp_path)
+    words = (other, "--num", 9, "--shown", 3, "--out", tmp_path)
     found = numbers(launch("side_by_side", dcgan.workdir, *words), tmp_path, "side_by_side")
     real = load(dcgan.open().experiment.data, "test").take(some_of(296, 9))["image"]
     assert found["side"] == 16
