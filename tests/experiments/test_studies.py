@@ -17,9 +17,10 @@ import jax
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.stats import t as student_t
 
 from experiments.registry import load_all, load_studies, read_catalogue
-from experiments.studies.gan_tricks import DATA, GANTricks, Score, standard_errors
+from experiments.studies.gan_tricks import DATA, GANTricks, Score, p_value
 from experiments.studies.manifolds import GENERATORS
 from experiments.studies.monitors import energy_distance
 from gdl_jax.data.source import load
@@ -513,8 +514,8 @@ def test_gan_tricks(of):
     assert min(numbers[f"{name}/distance"] for name in ("all_kept", "max_pools")) > 5
     assert numbers["all_kept/distance"] != numbers["max_pools/distance"]
     kept, broken = ([Score(x, 10.0, 0.0, 0.0) for x in values] for values in ((1.0, 3.0), (4.0, 8.0)))
-    # Variances 2 and 8 of two each: a difference of 4 at an error of the root of 5.
-    assert standard_errors(broken, kept, "distance") == pytest.approx(4 / np.sqrt(5))
+    # Variances 2 and 8 of two each: 4 / sqrt(5) standard errors, with (1 + 4)^2 / (1 + 16) degrees of freedom.
+    assert p_value(broken, kept, "distance") == pytest.approx(2 * student_t.sf(4 / np.sqrt(5), 25 / 17))
 
 
 def test_every_rule_that_gan_tricks_breaks_changes_the_model():
