@@ -18,7 +18,7 @@ from benchmarks.compare import compare
 from benchmarks.subject import compile_subject, load_source, noise_like
 from benchmarks.table import table
 from experiments.registry import Experiment, find
-from gdl_jax.data.source import DataSettings
+from gdl_jax.data.source import ArraySource, DataSettings
 from gdl_jax.steps.devices import make_mesh
 from gdl_jax.steps.phases import Outcome, Phase, run_phases
 from gdl_jax.steps.state import TrainState, init_network
@@ -138,6 +138,34 @@ def test_both_pipelines_and_noise_alike(placement):
     assert record["real"]["placement"] == placement
     assert record["real"]["data"] == "digits"
     assert record["traces"] == 1
+
+
+@dataclass(frozen=True)
+class MeanLogits:
+    """Of tokens: how often each of eight comes, wherever it stands."""
+
+    network: nn.Module = nn.Dense(8)  # noqa: RUF009
+    optimizer: optax.GradientTransformation = optax.adam(0.05)  # noqa: RUF009
+    batches_per_step = 1
+    init, step = MeanImage.init, MeanImage.step
+
+    def loss(self, params, state, batch, key):
+        logits = self.network.apply(state.networks["net"].variables(params["net"]), jnp.ones((1, 8)))
+        return -nn.log_softmax(logits)[0, batch["tokens"]].mean(), Outcome()
+
+
+def test_data_need_not_be_images(monkeypatch):
+    class Tokens(Tiny):
+        def build(self, data):
+            assert data.arrays["tokens"].shape == (12,)
+            return MeanLogits()
+
+    tokens = np.random.default_rng(0).integers(0, 8, (64, 12), np.int32)
+    monkeypatch.setattr(suite, "load_source", lambda _: ArraySource("tokens", {"tokens": tokens}))
+    record = suite.measure("tokens", Tokens(), QUICK, make_mesh(jax.devices()[:1]), lambda _: None)
+    assert record["arrays"] == {"tokens": [[12], "int32"]}
+    assert record["examples_per_second"] == pytest.approx(16 / record["step_seconds"])
+    assert "tokens 12" in table([record])
 
 
 @pytest.mark.parametrize(
