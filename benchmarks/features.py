@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any, ClassVar, Literal
 
 from gdl_jax import runtime
@@ -72,22 +73,6 @@ class Options(BenchmarkOptions):
             raise UsageError(f"--fid-samples is {self.fid_samples}; a covariance of 64 features needs 65 or more.")
 
 
-@dataclass(frozen=True)
-class Times:
-    """Of one thing that was done several times: seconds on the wall, and of the processor in this process."""
-
-    wall: tuple[float, ...]
-    processor: tuple[float, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Medians, and all of them."""
-        return {
-            "seconds": float(np.median(self.wall)),
-            "processor_seconds": float(np.median(self.processor)),
-            "all_seconds": list(self.wall),
-        }
-
-
 def main(arguments: list[str]) -> int:
     """Measures and prints. Returns the exit code: 0, or 2 for a user's mistake."""
     return run_module(show, arguments)
@@ -123,7 +108,6 @@ def inception(options: Options) -> list[dict[str, Any]]:
         features = inception_of(options.weights, dtype)
         features.of(data[:1])
         times = timed(lambda features=features: features.of(samples), options.rounds)
-        said = times.to_json()
         found.append(
             {
                 "name": f"Inception v3, {dtype}",
@@ -131,8 +115,8 @@ def inception(options: Options) -> list[dict[str, Any]]:
                 "images": options.num,
                 "image_shape": f"{options.size}x{options.size}x3",
                 "resize": features.treatment((options.size, options.size, 3)),
-                "images_per_second": options.num / said["seconds"],
-                **said,
+                "images_per_second": options.num / times["seconds"],
+                **times,
             }
         )
         if options.num > FEATURES:
@@ -174,7 +158,7 @@ def profile(num: int, rounds: int) -> dict[str, Any]:
         "moments": lambda: [moments(each) for each in seen],
         "distance": lambda: frechet_distance(*fitted),
     }
-    times = {name: timed(part, rounds).to_json() for name, part in parts.items()}
+    times = {name: timed(part, rounds) for name, part in parts.items()}
     total = sum(each["seconds"] for each in times.values())
     return {
         "name": f"Frechet distance of {num:,} samples, 28x28",
@@ -187,17 +171,19 @@ def profile(num: int, rounds: int) -> dict[str, Any]:
     }
 
 
-def timed(act: Callable[[], object], rounds: int) -> Times:
-    """What is done returns when the devices have finished, since its result is on the host."""
+def timed(act: Callable[[], object], rounds: int) -> dict[str, Any]:
+    """Medians of the seconds on the wall and of the processor in this process, and all of the former.
+
+    What is done returns when the devices have finished, since its result is on the host.
+    """
     wall, processor = [], []
     for _ in range(rounds):
-        before = os.times()
-        begun = time.perf_counter()
+        before, begun = os.times(), time.perf_counter()
         act()
         wall.append(time.perf_counter() - begun)
         after = os.times()
         processor.append(after.user + after.system - before.user - before.system)
-    return Times(tuple(wall), tuple(processor))
+    return {"seconds": median(wall), "processor_seconds": median(processor), "all_seconds": wall}
 
 
 def table(records: Sequence[dict[str, Any]]) -> str:

@@ -54,8 +54,9 @@ def read(path: Path, program: str) -> dict[str, Any]:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from error
     except ValueError as error:
         raise UsageError(f"{path} is no JSON ({error}); give a file that `{program} --json` wrote.") from error
-    if not isinstance(found, dict) or found.get("format") != FORMAT or not isinstance(found.get("records"), list):
+    known = isinstance(found, dict) and found.get("format") == FORMAT
+    if not known or "program" not in found or not isinstance(found.get("records"), list):
         raise UsageError(f"{path} is no record of format {FORMAT}; give a file that `{program} --json` wrote.")
-    if found.get("program") != program:
-        raise UsageError(f"{path} is a record of {found.get('program')}; give a file that `{program} --json` wrote.")
+    if found["program"] != program:
+        raise UsageError(f"{path} is a record of {found['program']}; give a file that `{program} --json` wrote.")
     return found

@@ -242,7 +242,8 @@ def _in_plain_words(text: str) -> str:
 
 def _placed(text: str) -> str:
     """Of one of our own checks what it says, each setting under its whole name; tyro says where it stands."""
-    found = re.match(r"Error parsing (?:(?:entry|launch)\b\.?)?([\w.-]*): (?=--)", text)
+    # Settings that stand in no field of ours are said to stand in their class.
+    found = re.match(r"Error parsing (?:(?:entry|launch|[A-Z]\w*)\b\.?)?([\w.-]*): (?=--)", text)
     if found is None:
         return text
     place = f"{found[1]}." if found[1] else ""
