@@ -174,7 +174,7 @@ def open_coder(options: OnDecoder) -> Coder:
     Raises:
         UsageError: it does not decode codes, or there is no such run.
     """
-    run = open_run(options.workdir, options.checkpoint)
+    run = open_run(options.workdir, options.checkpoint, options.data.dir)
     name = run.saved["name"]
     if not isinstance(run.model, Decodes):
         raise UsageError(f"{name} decodes no codes; use sample or evaluate.")

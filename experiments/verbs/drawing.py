@@ -88,7 +88,7 @@ def sample(options: Sample) -> None:
     """`sample WORKDIR`."""
     check_num(options.num)
     check_out(options.out, (".png", ".npz", ""))
-    run = open_run(options.workdir, options.checkpoint)
+    run = open_run(options.workdir, options.checkpoint, options.data.dir)
     drawn = run.drawn_classes(options.classes, "--classes")
     if drawn:
         run = dataclasses.replace(run, model=dataclasses.replace(run.model, drawn_classes=drawn))
@@ -108,7 +108,7 @@ def reconstruct(options: Reconstruct) -> None:
     """`reconstruct WORKDIR`."""
     check_num(options.num)
     check_out(options.out, (".png", ".npz", ""))
-    run = open_run(options.workdir, options.checkpoint)
+    run = open_run(options.workdir, options.checkpoint, options.data.dir)
     if not isinstance(run.model, Reconstructs):
         raise UsageError(
             f"{run.saved['name']} makes no images of images, so it cannot reconstruct; use sample or interpolate."
@@ -145,7 +145,7 @@ def interpolate(options: Interpolate) -> None:
     check_num(options.num)
     check_num(options.points, "points", 2)
     check_out(options.out, (".png", ".npz", ""))
-    run = open_run(options.workdir, options.checkpoint)
+    run = open_run(options.workdir, options.checkpoint, options.data.dir)
     if not isinstance(run.model, LatentModel):
         raise UsageError(f"{run.saved['name']} has no latent vectors to interpolate; use sample.")
     classes = run.drawn_classes(options.classes, "--classes")

@@ -104,7 +104,7 @@ def open_features(name: str | Path, mesh: Mesh | None = None, resize: Resize = "
 
 def evaluate(options: Evaluate) -> None:
     """`evaluate WORKDIR`."""
-    run = open_run(options.workdir, options.checkpoint)
+    run = open_run(options.workdir, options.checkpoint, options.data.dir)
     data = run.experiment.data
     train, test = load(data, "train"), load(data, "test")
     mesh = make_mesh()

@@ -35,7 +35,7 @@ class ShowFilters(OnCheckpoint):
 
 def show_filters(options: ShowFilters) -> None:
     """`filters WORKDIR`."""
-    run = open_run(options.workdir, options.checkpoint)
+    run = open_run(options.workdir, options.checkpoint, options.data.dir)
     shelf = Shelf(run, check_shelf(options.out, options.workdir))
     shape = DataSpec.from_json(run.saved["data"]).image_shape
     kernels = {name: image_kernel(network.params, shape) for name, network in run.state.networks.items()}

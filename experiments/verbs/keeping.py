@@ -35,7 +35,7 @@ def export(options: Export) -> None:
     """`export WORKDIR`."""
     check_out(options.out, (".npz",))
     out = options.out or options.workdir / "export.npz"
-    run = open_run(options.workdir, options.checkpoint)
+    run = open_run(options.workdir, options.checkpoint, options.data.dir)
     count = write_export(out, run.state, run.saved | {"step": run.step})
     print(f"{out} ({count} arrays)")
 

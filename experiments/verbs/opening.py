@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -44,11 +44,20 @@ class OnRun:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where the run's data are now."""
+
+    dir: Path | None = None
+    """For verbs that look at the run's data: their folder, if it is no longer where it was in training."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class OnCheckpoint(OnRun):
     """A verb that needs the model's parameters."""
 
     checkpoint: str = "latest"
     """Which one: latest, best, or a step."""
+    data: Place = Place()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,19 +134,22 @@ class Opened:
         return self.model
 
 
-def open_run(workdir: str | Path, checkpoint: str = "latest") -> Opened:
+def open_run(workdir: str | Path, checkpoint: str = "latest", data_dir: Path | None = None) -> Opened:
     """Reads settings and state of a run.
 
     Args:
         workdir: its folder.
         checkpoint: "latest", "best", or a step.
+        data_dir: where its data are now; None: where they were.
 
     Raises:
-        UsageError: there is no such run or checkpoint, or it is damaged.
+        UsageError: there is no such run or checkpoint, or it is damaged; or its data are drawn, and lie nowhere.
     """
     workdir = Path(workdir)
     saved = workdirs.read(workdir)
     experiment = workdirs.load_experiment(saved)
+    if data_dir is not None:
+        experiment = replace(experiment, data=replace(experiment.data, dir=data_dir))
     data = DataSpec.from_json(saved["data"])
     model = experiment.build(data)
     best = best_of(experiment.eval.metrics.split(",")) if experiment.eval.every else None

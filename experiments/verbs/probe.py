@@ -41,7 +41,7 @@ def probe(options: Probe) -> None:
     check_num(options.num, least=2)
     if not options.cost > 0:
         raise UsageError(f"--cost is {options.cost}; it has to be above 0.")
-    run = open_run(options.workdir, options.checkpoint)
+    run = open_run(options.workdir, options.checkpoint, options.data.dir)
     name, model = run.saved["name"], run.judging_gan()
 
     if not DataSpec.from_json(run.saved["data"]).classes:

@@ -159,7 +159,7 @@ def open_judged(options: OnSamples) -> Judged:
     Raises:
         UsageError: it draws none, or there is no such run or network.
     """
-    run = open_run(options.workdir, options.checkpoint)
+    run = open_run(options.workdir, options.checkpoint, options.data.dir)
     if not isinstance(run.model, Samples):
         raise UsageError(f"{run.saved['name']} draws no images that could be judged.")
     name = run.experiment.data.full_name

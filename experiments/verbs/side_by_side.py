@@ -42,7 +42,7 @@ def show_side_by_side(options: SideBySide) -> None:
     """`side_by_side WORKDIR WORKDIR ...`."""
     check_num(options.num)
     check_num(options.shown, "shown")
-    runs = {path: open_run(path, options.checkpoint) for path in (options.workdir, *options.others)}
+    runs = {path: open_run(path, options.checkpoint, options.data.dir) for path in (options.workdir, *options.others)}
     shelf = Shelf(runs[options.workdir], check_shelf(options.out, options.workdir))
     names = short_names(list(runs))
     sets = {"test images": runs[options.workdir].examples("test", options.num, options.seed)["image"]}

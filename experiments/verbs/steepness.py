@@ -45,7 +45,7 @@ class ShowSteepness(OnCheckpoint):
 def show_steepness(options: ShowSteepness) -> None:
     """`steepness WORKDIR`."""
     check_num(options.num)
-    run = open_run(options.workdir, options.checkpoint)
+    run = open_run(options.workdir, options.checkpoint, options.data.dir)
     shelf = Shelf(run, check_shelf(options.out, options.workdir))
     name, model = run.saved["name"], run.judging_gan()
     real = scale(run.examples("test", options.num, options.seed)["image"], model.image_range)

@@ -24,7 +24,8 @@ def test_an_image_folder_of_ones_own(launch, says, dcgan, tmp_path):
     with np.load(tmp_path / "a.npz") as file:
         assert file["samples"].shape == (2, 16, 16, 1)
     # From the folder's pictures, and what a verb reads is the folder again.
-    assert launch("evaluate", workdir).out.startswith("dcgan, step 2, 296 test examples of folder\n")
+    measured = launch("evaluate", workdir).out
+    assert measured.startswith("dcgan, step 2, 296 test examples of folder\n")
     # The folder is in the order of its classes, of which some images at random have both.
     answer = launch("probe", workdir, "--num", 20)
     assert (answer.code, answer.err) == (0, ""), answer
@@ -33,6 +34,9 @@ def test_an_image_folder_of_ones_own(launch, says, dcgan, tmp_path):
     # The folder may be anywhere, but has to be the same.
     moved = (tmp_path / "images").rename(tmp_path / "moved")
     assert launch(*words, "--data.dir", moved).code == 0
+    (workdir / "config.json").write_text((workdir / "config.json").read_text().replace(str(moved), "nowhere"))
+    says(launch("evaluate", workdir), "--data.dir is nowhere, which is no folder")
+    assert launch("evaluate", workdir, "--data.dir", moved).out == measured
     config = (workdir / "config.json").read_text()
     (moved / "train" / "cats" / "1.png").rename(moved / "train" / "cats" / "one.png")
     says(launch(*words, "--data.dir", moved), "trained on other data (files of the same number with other names")
