@@ -27,7 +27,7 @@ from gdl_jax.metrics.path_length import PathSettings
 from gdl_jax.metrics.sets import Sets
 from gdl_jax.metrics.spill import blocks, spilled
 from gdl_jax.metrics.suite import SOME, Given, best_of, check, measure, shortage, suiting
-from gdl_jax.models.model import LatentModel, Model, Samples, SamplesClasses
+from gdl_jax.models.model import Averages, LatentModel, Model, NamesSamplers, Recalibrates, Samples, SamplesClasses
 from gdl_jax.steps.random import stream_key
 from gdl_jax.steps.state import TrainState
 from gdl_jax.training.program import draw_parts
@@ -265,16 +265,15 @@ def said_of_samples(drawn: Samples, state: TrainState) -> dict[str, str]:
         state: of the model.
     """
     model = drawn.model if isinstance(drawn, ClassesAsInData) else drawn
-    networks = [state.networks[name] for name in ("generator", "decoder") if name in state.networks]
-    networks = networks or list(state.networks.values())
+    names = model.sampling_networks if isinstance(model, NamesSamplers) else state.networks
+    networks = [state.networks[name] for name in names]
     averaged = any(network.ema is not None for network in networks)
     normed = any("batch_stats" in network.collections for network in networks)
-    batches = getattr(model, "recalibration_batches", 0)
+    batches = model.recalibration_batches if isinstance(model, Recalibrates) else 0
     anew = f"by statistics of {batches} batches of samples, taken anew with these parameters"
+    decay = f", decay {model.ema_decay} after warm-up" if isinstance(model, Averages) else ""
     said = {
-        "parameters": f"exponential moving average, decay {model.ema_decay} after warm-up"
-        if averaged
-        else "of this step, no average",
+        "parameters": f"exponential moving average{decay}" if averaged else "of this step, no average",
         "batch_norm": (anew if batches else "by its running averages") if normed else "none",
         "rounding": "samples rounded to 8 bits, as the images of the data are",
     }

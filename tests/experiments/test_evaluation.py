@@ -65,7 +65,7 @@ def test_which_images_of_the_data(measured, dcgan, launch, says):
     assert (said["split"], said["real"], said["samples"]) == ("train", 300, 100)
     assert said["choice_of_images"] == "300 of 1501 at random (seed 0)"
     assert (said["features"], said["resize"]) == ("raw_pixels", "none")
-    assert said["parameters"] == "exponential moving average, decay 0.995"
+    assert said["parameters"] == "exponential moving average, decay 0.995 after warm-up"
     assert said["batch_norm"] == "by its running averages"
     test = measured("--metrics", "kid", "--split", "train", "--images", "test")
     assert abs(test["kid"]["value"]) < 4 * test["kid_standard_error"]["value"]

@@ -17,7 +17,18 @@ from gdl_jax.data.source import ArraySpec, DataSettings, load
 from gdl_jax.data.spec import DataSpec
 from gdl_jax.data.transforms import scale
 from gdl_jax.errors import UsageError
-from gdl_jax.models.model import Evaluates, LatentModel, Model, Reconstructs
+from gdl_jax.models.model import (
+    Averages,
+    Describes,
+    Evaluates,
+    LatentModel,
+    Model,
+    NamesSamplers,
+    Phased,
+    Recalibrates,
+    Reconstructs,
+    SamplesClasses,
+)
 from gdl_jax.networks.summary import count
 from gdl_jax.training.program import abstract_batch
 
@@ -197,6 +208,11 @@ def test_what_a_preset_builds_is_a_model_that_keeps_the_data_s_shape(experiment)
         assert isinstance(model, Model)
         assert isinstance(model, LatentModel)
         assert isinstance(model, Evaluates) == isinstance(model, Reconstructs) == (experiment is ConvVAE)
+        assert isinstance(model, Describes) == (experiment is ConvVAE)
+        assert isinstance(model, NamesSamplers)
+        assert isinstance(model, Phased)
+        for of_gans in (SamplesClasses, Averages, Recalibrates):
+            assert isinstance(model, of_gans) != (experiment is ConvVAE)
         state = state_of(model, data)
         assert {leaf.dtype for leaf in jax.tree.leaves(state)} == {jnp.dtype(jnp.float32), jnp.dtype(jnp.int32)}
         images = jax.eval_shape(lambda s, model=model: model.sample(s, key, 3), state)

@@ -12,6 +12,7 @@ from gdl_jax.errors import UsageError
 from gdl_jax.metrics.classifiers import default_features
 from gdl_jax.pictures.report import histories
 from gdl_jax.steps.devices import make_mesh
+from gdl_jax.steps.state import TrainState
 from gdl_jax.training.checkpoint import Checkpoints
 from gdl_jax.training.program import make_sampler
 from gdl_jax.training.sample_metrics import drawing, metrics_of, said_of_samples
@@ -133,6 +134,23 @@ def test_no_more_samples_are_drawn_than_are_asked_for(line):
     assert (len(found), asked) == (300, [256, 44])
     # The random numbers of an image do not depend on how many are drawn with it.
     np.testing.assert_array_equal(found, draw(state, jax.random.key(1), 512)[:300])
+
+
+def test_the_protocol_is_of_the_networks_that_draw(line):
+    """And asks nothing of a model that the model does not say of itself."""
+
+    class Named(line):
+        sampling_networks = ("line",)
+        ema_decay = 0.9
+
+    plain = line().init(jax.random.key(0), {"image": np.zeros((2, 8, 8, 1), np.float32)}).networks["line"]
+    normed = plain.replace(collections={"batch_stats": {}}, ema=plain.params)
+    state = TrainState.create({"line": plain.replace(ema=plain.params), "judge": normed})
+    said = said_of_samples(line(), state)
+    assert (said["parameters"], said["batch_norm"]) == ("exponential moving average", "by its running averages")
+    said = said_of_samples(Named(), state)
+    assert said["parameters"] == "exponential moving average, decay 0.9 after warm-up"
+    assert said["batch_norm"] == "none"
 
 
 def test_a_model_that_draws_nothing(line):
