@@ -117,7 +117,7 @@ def test_a_search_ranks_by_the_mean_of_seeds_and_goes_on(trained, tmp_path, caps
         (["dcgan", "--over", "width=9:3"], "LOW below HIGH"),
         (["dcgan", "--over", "width=0:3:log"], "above 0 for a logarithm"),
         (["dcgan", "--over", "widht=4,8"], "There is no setting --widht"),
-        (["dcgan", "--over", "width=a,b"], "--width"),
+        (["dcgan", "--over", "width=a,b"], "--width is 'b'"),
         (["dcgan", "--over", "width=4,8", "--trials", "0"], "or more"),
         (["upsampling", "--over", "images=4,8"], "upsampling is a study"),
         (["dcgan", "--over", "width=4,8", "--measure", "fid"], "test/frechet_pixels"),
