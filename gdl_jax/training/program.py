@@ -103,7 +103,7 @@ def abstract_batch(spec: Mapping[str, ArraySpec], batch_size: int, model: Model)
 def abstract_carry(model: Model, spec: Mapping[str, ArraySpec], batch_size: int, mesh: Mesh) -> Carry:
     """Shapes, dtypes and shardings of everything that changes, without computing any of it."""
     batch = abstract_batch(spec, batch_size, model)
-    batches = {k: jax.ShapeDtypeStruct((model.batches_per_step, *v.shape), v.dtype) for k, v in batch.items()}
+    batches = jax.tree.map(lambda x: jax.ShapeDtypeStruct((model.batches_per_step, *x.shape), x.dtype), batch)
     key = jax.eval_shape(lambda: jax.random.key(0))
     state = jax.eval_shape(model.init, key, batch)
     _, meter = jax.eval_shape(model.step, state, batches, key)
@@ -115,8 +115,8 @@ def init_state(model: Model, spec: Mapping[str, ArraySpec], batch_size: int, see
     """The state before the first step. Made inside jit, so that no two leaves share a buffer and donation is safe."""
 
     def init() -> TrainState:
-        batch = {k: jnp.zeros(v.shape, v.dtype) for k, v in abstract_batch(spec, batch_size, model).items()}
-        return model.init(stream_key(seed, "init"), batch)
+        shapes = abstract_batch(spec, batch_size, model)
+        return model.init(stream_key(seed, "init"), jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes))
 
     return jax.jit(init, out_shardings=replicated(mesh))()
 

@@ -7,6 +7,7 @@ import pytest
 
 from gdl_jax.data.source import ArraySpec, DataSettings
 from gdl_jax.errors import UsageError
+from gdl_jax.steps.devices import make_mesh, split_along
 from gdl_jax.training.program import abstract_batch, check_flip, prepare
 from gdl_jax.training.settings import RunSettings
 
@@ -57,8 +58,7 @@ def test_pairs_and_masks_are_mirrored_with_their_image(lead):
 
 def test_a_step_of_several_batches_is_mirrored_where_it_lies():
     """Two axes made one, the images of eight devices would be gathered on each."""
-    mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
-    split = jax.NamedSharding(mesh, jax.P(None, "data"))
+    split = split_along(make_mesh(), 1)
     key = jax.random.key(0)
     mirrored = jax.jit(
         lambda batch: prepare(batch, OfImages(), key, flip=True), in_shardings=split, out_shardings=split
