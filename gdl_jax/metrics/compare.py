@@ -83,8 +83,8 @@ def lines(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
     for name, result in found.items():
         said = f"{name} [{result['protocol']['features']}]"
         shown.append(f"  {said:<64} {result['value']:.6g}")
-    warnings = dict.fromkeys(result["protocol"].get("warning", "") for result in found.values())
-    return [*shown, *filter(None, warnings)]
+    warnings = (sentence for result in found.values() for sentence in result["protocol"].get("warnings", ()))
+    return [*shown, *dict.fromkeys(warnings)]
 
 
 def _pixels(word: str) -> int:

@@ -14,7 +14,7 @@ from gdl_jax.errors import UsageError, nearest
 from gdl_jax.metrics.birthday import OF_DATA, drawn_from, sizes_for, support_size, threshold_of
 from gdl_jax.metrics.birthday import WARNING as BIRTHDAY_WARNING
 from gdl_jax.metrics.curves import precision_recall_curve
-from gdl_jax.metrics.features import Features
+from gdl_jax.metrics.features import PIXELS, Features
 from gdl_jax.metrics.frechet import frechet_distance, frechet_infinity, moments
 from gdl_jax.metrics.inception import inception_score
 from gdl_jax.metrics.kernel import kernel_distance
@@ -196,6 +196,8 @@ class Measure:
         least: of the number of features, the examples that each of the two sets has to have.
         reason: why so many.
         warning: what is to be known of every value.
+        of_features: whether it sees images by the features.
+        few: how many examples of a set are so few that the value says little.
         suits: raises a ValueError where the model, the data or the features do not suit it; None: all do, and "all"
             takes it.
     """
@@ -208,6 +210,8 @@ class Measure:
     least: Callable[[int], int] = lambda units: 2
     reason: str = "any spread"
     warning: str = ""
+    of_features: bool = True
+    few: int = 0
     suits: Callable[[Given], None] | None = None
 
 
@@ -248,6 +252,7 @@ MEASURES: Mapping[str, Measure] = {
         "2020)",
         least=lambda units: 6,
         reason="five neighbours",
+        few=500,
     ),
     "prd": Measure(
         _prd,
@@ -279,19 +284,26 @@ MEASURES: Mapping[str, Measure] = {
         least=lambda units: 4,
         reason="two halves with a spread",
         warning=PARZEN_WARNING,
+        of_features=False,
     ),
     "ms_ssim": Measure(
         _ms_ssim,
         "MS-SSIM of random pairs of samples, on five scales or as many as the size allows; less is more diverse (Odena "
         "et al. 2017)",
         suits=_check_size,
+        of_features=False,
     ),
-    "sharpness": Measure(_sharpness, "mean over images of the variance of the Laplacian (Pech-Pacheco et al. 2000)"),
+    "sharpness": Measure(
+        _sharpness,
+        "mean over images of the variance of the Laplacian (Pech-Pacheco et al. 2000)",
+        of_features=False,
+    ),
     "ppl": Measure(_path_length, "perceptual path length in these features (Karras et al. 2019)", suits=_check_path),
     "triangles": Measure(
         _triangles,
         f"precision, recall and F1 on the manifold of triangles, threshold {THRESHOLD} (Lucic et al. 2018)",
         suits=_check_triangles,
+        of_features=False,
     ),
 }
 
@@ -378,6 +390,19 @@ def check_names(names: Sequence[str]) -> Sequence[str]:
     return names
 
 
+def warnings_of(name: str, sets: Sets) -> list[str]:
+    """What is to be known of a value of these sets."""
+    found = MEASURES[name]
+    fewest = min(len(sets.real), len(sets.fake))
+    few = f"{name} of {fewest} images: balls around so few cover much of the space; {found.few} of each say more."
+    blind = (
+        "pixels are means of 8x8 cells, which see no texture: noise of the right brightness can be as near as data. "
+        "--features cifar10 sees more of coloured images."
+    )
+    told = (found.warning, True), (few, fewest < found.few), (blind, found.of_features and sets.features is PIXELS)
+    return [sentence for sentence, holds in told if sentence and holds]
+
+
 def measure(sets: Sets, names: Sequence[str], protocol: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Each value with how it was measured.
 
@@ -415,8 +440,9 @@ def measure(sets: Sets, names: Sequence[str], protocol: Mapping[str, Any]) -> di
     for name in names:
         with _told_of(name):
             values = MEASURES[name].of(sets)
-        warning = MEASURES[name].warning
-        said = {"measure": MEASURES[name].description, **({"warning": warning} if warning else {}), **common}
+        said = {"measure": MEASURES[name].description, **common}
+        if warnings := warnings_of(name, sets):
+            said["warnings"] = warnings
         if name == "ppl":
             said["path"] = dataclasses.asdict(sets.path)
         found |= {key: {"value": float(value), "protocol": said} for key, value in values.items()}

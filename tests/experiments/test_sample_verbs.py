@@ -166,6 +166,6 @@ def test_measures_of_the_generator_itself(dcgan, launch):
     assert found["path_length"]["value"] > 0
     assert found["ms_ssim_scales"]["value"] == 1
     assert len(found["ms_ssim_of_samples"]["protocol"]["data_sha256"]) == 64
-    assert "does not tell good samples" in found["parzen_log_likelihood"]["protocol"]["warning"]
+    assert "does not tell good samples" in found["parzen_log_likelihood"]["protocol"]["warnings"][0]
     of_pixels = launch("evaluate", dcgan.workdir, *words, "--features", "pixels")
     assert "A Parzen window does not tell good samples" in of_pixels.out

@@ -202,9 +202,22 @@ def test_two_folders(folders, capsys):
     assert found["fid"]["protocol"]["real"] == 80
     assert found["fid"]["protocol"]["samples"] == 70
     compare.main([str(folders / "a"), str(folders / "a"), "--metrics", "fid"])
-    name, features, value = capsys.readouterr().out.split()
+    shown, warning = capsys.readouterr().out.splitlines()
+    assert warning.startswith("pixels are means of 8x8 cells, which see no texture")
+    name, features, value = shown.split()
     assert (name, features) == ("fid", "[pixels]")
     assert abs(float(value)) < 1e-6
+
+
+def test_warnings_of_few_images_and_of_means(folders, capsys):
+    few, blind = "prdc of 70 images: balls around so few", "pixels are means of 8x8 cells"
+    for features, wanted in (("pixels", [few, blind]), ("raw_pixels", [few])):
+        compare.main([str(folders / "a"), str(folders / "b"), "--metrics=kid,prdc,sharpness", f"--features={features}"])
+        said = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("  ")]
+        assert len(said) == len(wanted)
+        assert all(any(line.startswith(each) for line in said) for each in wanted)
+    compare.main([str(folders / "a"), str(folders / "b"), "--metrics=sharpness"])
+    assert "8x8 cells" not in capsys.readouterr().out
 
 
 def test_a_file_of_samples_and_images_of_other_sizes(folders, tmp_path, capsys):
