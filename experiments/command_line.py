@@ -201,11 +201,11 @@ def _sentence(box: str) -> str:
         message.append(line)
     text = " ".join(message).strip() or "The settings could not be read."
     text = _in_plain_words(_placed(text))
-    return text if text.endswith(".") else text + "."
+    return text if text.endswith((".", "?")) else text + "."
 
 
 PLAIN_WORDS = (
-    (r"Missing from .*: PATH .*", "Give the folder of a run, such as runs/dcgan."),
+    (r"Missing from .*: PATH Folder of a run.*", "Give the folder of a run, such as runs/dcgan."),
     (r"Missing value for argument '(\S+)'.*", r"\1 needs a value."),
     (r"no type matching (\S+) could be instantiated from \['(.*?)'\].*", r"expected \1, not '\2'"),
     (r"invalid literal for int\(\) with base 10: (.*)", r"expected INT, not \1"),
