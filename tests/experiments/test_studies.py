@@ -424,12 +424,14 @@ def test_training_monitor(of):
 
 
 def test_informative_losses(of):
-    """Both generators come nearer; the loss of the one does not tell so, the distance that the critic sees does."""
+    """Both generators come nearer; the losses of the one do not tell so, the distance that the critic sees does."""
     numbers = of("informative_losses").numbers
     for name in ("non-saturating", "Wasserstein"):
-        assert numbers[f"{name}/energy_distance_at_last"] < 1
-    assert numbers["Wasserstein/correlation_of_distance by the critic"] > 0.9
-    assert numbers["non-saturating/correlation_of_loss of the generator"] < 0.3
+        assert numbers[f"{name}/energy_distance_at_last"] < 1.5
+    assert numbers["Wasserstein/correlation_of_distance by the critic"] > 0.95
+    assert numbers["Wasserstein/correlation_between_runs_of_distance by the critic"] > 0.7
+    for player in ("generator", "discriminator"):
+        assert abs(numbers[f"non-saturating/correlation_of_loss of the {player}"]) < 0.8
     assert energy_distance(np.array([[0.0], [2.0]]), np.array([[1.0]])) == pytest.approx(2 * 1 - 1)
 
 

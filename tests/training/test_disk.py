@@ -70,7 +70,8 @@ def test_full_at_the_start(run, small_disk):
     fill(disk)
     ended = dataclasses.replace(run, workdir=disk / "run").train()
     assert ended.code == 2
-    assert f"error: {disk / 'run'} cannot be written (No space left on device)" in ended.err
+    assert f"error: {disk / 'run'} has 0 MiB of free disk" in ended.err
+    assert not (disk / "run").exists()
     assert ended.err.count("\n") == 1
 
 
