@@ -81,6 +81,7 @@ SETTINGS = [
     (["--batch-size", "8000"], "between 1 and 1501"),
     (["--seed", str(2**70)], "--seed"),
     (["--width", "0"], "--width"),
+    (["--evaluate-samples", "-1"], "--evaluate-samples is -1; it has to be 0 or more"),
     (["--latent-size", "-4"], "--latent-size"),
     (["--data.size", "1000000000"], "--data.size"),
 ]

@@ -56,6 +56,13 @@ def test_every_evaluation_that_may_be_the_best_is_saved(train_line):
     assert checkpoints.best() == min(found, key=found.get)
 
 
+def test_evaluations_can_be_left_out(train_line):
+    run = train_line("run", steps=10, evaluate_every=0)
+    assert not [line for line in run.lines() if "evaluation" in line]
+    few = train_line("few", steps=10, evaluate_samples=64)
+    assert not [line for line in few.lines() if line.get("evaluation")]
+
+
 def test_they_stop_when_their_time_is_spent(train_line, capsys):
     run = train_line("run", eval=EvalSettings(every=4, metrics="kid", features="pixels", seconds=1e-6))
     assert list(curves(run)["test/pixels/kid"]) == [4]
