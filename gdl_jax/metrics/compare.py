@@ -22,9 +22,10 @@ from gdl_jax.errors import UsageError, run_module
 from gdl_jax.files import json_text
 from gdl_jax.metrics.feature_files import BUILT_IN, open_features
 from gdl_jax.metrics.features import FILTERS, IMAGES_PER_CALL, Images, Resize
+from gdl_jax.metrics.measures import MEASURES
 from gdl_jax.metrics.sets import Sets
 from gdl_jax.metrics.spill import blocks, spilled
-from gdl_jax.metrics.suite import MEASURES, check_names, measure
+from gdl_jax.metrics.suite import check_names, measure
 
 
 @dataclass(frozen=True, kw_only=True)

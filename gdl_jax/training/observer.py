@@ -18,8 +18,8 @@ from gdl_jax.data.transforms import scale, to_uint8
 from gdl_jax.metrics.classification import confusion_matrix
 from gdl_jax.metrics.features import PIXELS, Features
 from gdl_jax.metrics.frechet import frechet_distance, moments
+from gdl_jax.metrics.measures import MEASURES
 from gdl_jax.metrics.order import some_of
-from gdl_jax.metrics.suite import MEASURES
 from gdl_jax.models.model import Classifies, Denoises, Describes, Evaluates, Model, Reconstructs, Samples
 from gdl_jax.pictures.classes import confusion_picture, predictions_grid
 from gdl_jax.pictures.grid import grid, rows

@@ -22,11 +22,12 @@ from gdl_jax.metrics.classifiers import default_features
 from gdl_jax.metrics.decoder import Decode, Decoder
 from gdl_jax.metrics.feature_files import open_features
 from gdl_jax.metrics.features import IMAGES_PER_CALL, Features, Seen
+from gdl_jax.metrics.measures import Given
 from gdl_jax.metrics.order import some_of
 from gdl_jax.metrics.path_length import PathSettings
 from gdl_jax.metrics.sets import Sets
 from gdl_jax.metrics.spill import blocks, spilled
-from gdl_jax.metrics.suite import SOME, Given, best_of, check, measure, shortage, suiting
+from gdl_jax.metrics.suite import SOME, best_of, check, measure, shortage, suiting
 from gdl_jax.models.model import Averages, LatentModel, Model, NamesSamplers, Recalibrates, Samples, SamplesClasses
 from gdl_jax.steps.random import stream_key
 from gdl_jax.steps.state import TrainState

@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 from experiments.verbs import evaluation
 from experiments.verbs.evaluation import open_features
 from gdl_jax.metrics.classifiers import KEY, SHIPPED, default_features
-from gdl_jax.metrics.suite import MEASURES
+from gdl_jax.metrics.measures import MEASURES
 from gdl_jax.networks.weights import read_weights
 from gdl_jax.steps.devices import make_mesh
 

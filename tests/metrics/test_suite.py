@@ -18,10 +18,11 @@ from gdl_jax.errors import UsageError
 from gdl_jax.metrics import compare, neighbours, spill
 from gdl_jax.metrics.features import PIXELS, Features, Seen, network_features
 from gdl_jax.metrics.frechet import frechet_distance, moments
+from gdl_jax.metrics.measures import MEASURES
 from gdl_jax.metrics.order import random_order
 from gdl_jax.metrics.sets import Sets
 from gdl_jax.metrics.spill import spilled
-from gdl_jax.metrics.suite import MEASURES, measure, suiting
+from gdl_jax.metrics.suite import measure, suiting
 
 
 def noise(num, mean, size=8, seed=0):
