@@ -14,6 +14,8 @@ from jaxtyping import Float, Key, PyTree
 
 from gdl_jax.errors import UsageError
 from gdl_jax.losses.likelihood import bernoulli_nll, sum_over_event
+from gdl_jax.losses.reconstruction import psnr
+from gdl_jax.steps.augmentation import Corruption
 from gdl_jax.steps.meters import Metrics
 from gdl_jax.steps.phases import Batch, Outcome, Phase, run_phases
 from gdl_jax.steps.state import TrainState, init_network
