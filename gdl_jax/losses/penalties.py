@@ -24,8 +24,8 @@ Patches = Literal["sum", "mean"]
 
 def gradient_penalty(
     critic: Critic,
-    real: Float[Array, batch * event],
-    fake: Float[Array, batch * event],
+    real: Float[Array, " batch *event"],
+    fake: Float[Array, " batch *event"],
     key: Key[Array, ""],
     *,
     target: float = 1.0,
@@ -59,8 +59,8 @@ def gradient_penalty(
 
 def dragan(
     critic: Critic,
-    real: Float[Array, batch * event],
-    fake: Float[Array, batch * event],
+    real: Float[Array, " batch *event"],
+    fake: Float[Array, " batch *event"],
     key: Key[Array, ""],
     *,
     target: float = 1.0,
@@ -92,8 +92,8 @@ def dragan(
 
 def r1(
     critic: Critic,
-    real: Float[Array, batch * event],
-    fake: Float[Array, batch * event],
+    real: Float[Array, " batch *event"],
+    fake: Float[Array, " batch *event"],
     key: Key[Array, ""],
     *,
     patches: Patches = "mean",
@@ -112,8 +112,8 @@ def r1(
 
 def r2(
     critic: Critic,
-    real: Float[Array, batch * event],
-    fake: Float[Array, batch * event],
+    real: Float[Array, " batch *event"],
+    fake: Float[Array, " batch *event"],
     key: Key[Array, ""],
     *,
     patches: Patches = "mean",
@@ -131,7 +131,7 @@ def r2(
 
 
 def drift(
-    critic: Critic, real: Float[Array, batch * event], fake: Float[Array, batch * event], key: Key[Array, ""]
+    critic: Critic, real: Float[Array, " batch *event"], fake: Float[Array, " batch *event"], key: Key[Array, ""]
 ) -> Float[Array, ""]:
     """Mean of f(real)^2, which keeps a critic's scores from drifting away: Karras et al. 2018, appendix A.1.
 

@@ -34,8 +34,8 @@ class Steepness(NamedTuple):
 
 def steepness(
     function: Callable[[Array], Array],
-    real: Float[Array, batch * event],
-    fake: Float[Array, batch * event],
+    real: Float[Array, " batch *event"],
+    fake: Float[Array, " batch *event"],
     key: Key[Array, ""],
 ) -> Steepness:
     """Slopes and ratios of differences; |f(x) - f(y)| <= K |x - y| for all pairs makes f K-Lipschitz.
