@@ -256,7 +256,7 @@ def assert_same_gradients(peer, networks):
         assert largest > 1e-3
         for path, parameter, wanted in ours:
             error = np.abs(moments[id(parameter)] - wanted).max() / largest
-            assert error < 2e-5, f"{name}/{path}: {error:.1e}"
+            assert error < 5e-5, f"{name}/{path}: {error:.1e}"
 
 
 def agree(name, experiment, size, channels, monkeypatch):
