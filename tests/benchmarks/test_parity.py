@@ -3,8 +3,9 @@
 Adam divides a gradient by its size, so that rounding decides over the whole update where a gradient is zero but for it
 (a bias before a batch norm). Hence the steps here have an Adam epsilon of 1e-3, above that rounding; its place in the
 formula is tested too. Tolerances: outputs 1e-4 relative or 1e-5, losses 1e-5 relative, the gradients' first moments
-2e-5 of a network's largest, updated parameters 1 % of the learning rate (in the mean they move by a quarter of it or
-more).
+3e-4 of a network's largest (of up-sampling and batch norm, where sums of 8,192 values nearly cancel, 1e-4 is rounding;
+a wrong formula is off by hundredths), updated parameters 1 % of the learning rate (in the mean they move by a quarter
+of it or more).
 """
 
 from __future__ import annotations
@@ -256,7 +257,7 @@ def assert_same_gradients(peer, networks):
         assert largest > 1e-3
         for path, parameter, wanted in ours:
             error = np.abs(moments[id(parameter)] - wanted).max() / largest
-            assert error < 5e-5, f"{name}/{path}: {error:.1e}"
+            assert error < 3e-4, f"{name}/{path}: {error:.1e}"
 
 
 def agree(name, experiment, size, channels, monkeypatch):
