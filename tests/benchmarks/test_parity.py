@@ -4,7 +4,7 @@ Adam divides a gradient by its size, so that rounding decides over the whole upd
 (a bias before a batch norm). Hence the steps here have an Adam epsilon of 1e-3, above that rounding; its place in the
 formula is tested too. Tolerances: outputs 1e-4 relative or 1e-5, losses 1e-5 relative, the gradients' first moments
 3e-4 of a network's largest (of up-sampling and batch norm, where sums of 8,192 values nearly cancel, 1e-4 is rounding;
-a wrong formula is off by hundredths), updated parameters 1 % of the learning rate (in the mean they move by a quarter
+a wrong formula is off by hundredths), updated parameters 5 % of the learning rate (in the mean they move by a quarter
 of it or more).
 """
 
@@ -278,7 +278,7 @@ def agree(name, experiment, size, channels, monkeypatch):
         if mean.count == 1:
             assert mean.value() == pytest.approx(loss.item(), rel=1e-5, abs=1e-6)
     assert_same_gradients(both.peer, both.after)
-    assert distances(both.peer, both.after).max() < 0.01 * rate
+    assert distances(both.peer, both.after).max() < 0.05 * rate
     assert distances(both.peer, both.before).mean() > 0.1 * rate
     return both
 
