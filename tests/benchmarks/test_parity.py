@@ -292,7 +292,7 @@ def test_one_step(case, monkeypatch):
     both = agree(*CASES[case], monkeypatch)
     if getattr(both.peer, "averaged", None) is not None:
         for _, parameter, wanted in paired(both.peer.averaged, both.after["generator"].ema):
-            np.testing.assert_allclose(parameter, wanted, rtol=1e-5, atol=1e-7)
+            np.testing.assert_allclose(parameter, wanted, rtol=1e-5, atol=1e-5)
     for name, network in both.peer.networks.items():
         for path, vector, wanted in paired(network, both.after[name].collections.get("spectral", {})):
             np.testing.assert_allclose(vector, wanted, rtol=1e-4, atol=1e-5, err_msg=path)
