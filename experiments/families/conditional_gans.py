@@ -54,8 +54,8 @@ class ConditionalGAN(Freely):
 
     Presets: lanham (chapter 4, dense layers, least squares; its name there speaks of convolutions that it does not
     have), convolutional (with them), auxiliary (AC-GAN, chapter 5 of Valle), wgan_gp (the auxiliary classifier of the
-    authors of WGAN-GP), sngan (projection and conditional batch norm), paper (dense layers, cross-entropy). Made narrow,
-    after 800 steps in five minutes: sngan 1.99, wgan_gp 4.56 (experiments/RESULTS.md).
+    authors of WGAN-GP), sngan (projection and conditional batch norm), paper (dense layers, cross-entropy). Made
+    narrow, after 800 steps in five minutes: sngan 1.99, wgan_gp 4.56 (experiments/RESULTS.md).
     """
 
     steps: int = 4000
