@@ -19,6 +19,7 @@ from jaxtyping import Array, Float
 
 from gdl_jax.layers import winograd
 from gdl_jax.layers.blocks import Pads, interleaved, padded, shifts, split, to_batch, to_depth, whole_blocks
+from gdl_jax.layers.channels import channel_dot
 from gdl_jax.layers.geometry import Geometry, layout
 
 FEW_OUT = 32
@@ -93,9 +94,8 @@ def kernel_gradient(
     """See `lowering.kernel_gradient`."""
     if _is_depthwise(g, (x.shape[-1] // g.groups, y.shape[-1])):
         parts = shifts(g.padding, g.strides, g.dilation, g.kernel, x)
-        # A product with ones, since XLA's sum over rows runs down the columns one by one.
-        ones = jnp.ones((1, y.size // y.shape[-1]), y.dtype)
-        return jnp.stack([ones @ (part * y).reshape(-1, y.shape[-1]) for part in parts]).reshape(*g.kernel, 1, -1)
+        slopes = jnp.stack([channel_dot(part, y) for part in parts]).astype(y.dtype)
+        return slopes.reshape(*g.kernel, 1, -1)
     if g.groups > 1:
         return _by_group(kernel_gradient, g, x, y)
     if _is_dilated(g) and x.shape[-1] > FEW_IN:
