@@ -80,7 +80,7 @@ class DCGAN(TwoPlayer):
         python -m experiments.run dcgan
 
     On the digits that scikit-learn ships, 16x16: 4,000 steps in 100 s of training on a core (seed 0),
-    test/frechet_pixels 0.056; 0.032 is that of the training images. Of the grid most are digits that a person reads.
+    test/frechet_pixels 0.052; 0.032 is that of the training images. Of the grid most are digits that a person reads.
 
     Of the texts' networks, 32x32, made narrow, after 2,000 steps (experiments/RESULTS.md), valle's learn digits (FID
     2.4), lanham_upsampling's half (8.0), the paper's slowly (17.5), and lanham's collapse (40, two classes): with
